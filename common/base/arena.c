@@ -1,0 +1,123 @@
+#include "common/base/arena.h"
+
+#include "common/base/assert.h"
+#include "common/base/mem.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+struct arena_block {
+    struct arena_block *older;
+    size_t size; /* of data */
+    _Alignas(16) char data[];
+};
+
+void arena_init(struct arena *arena, size_t block_size)
+{
+    *arena = (struct arena){.block_size = block_size};
+}
+
+static void free_blocks_until(struct arena *arena, const struct arena_block *last)
+{
+    while (arena->blocks != last) {
+        struct arena_block *block = arena->blocks;
+        arena->blocks = block->older;
+        arena->bytes -= block->size;
+        mem_free(block);
+    }
+}
+
+void arena_done(struct arena *arena)
+{
+    free_blocks_until(arena, NULL);
+    arena->next = arena->end = NULL;
+}
+
+void arena_reset(struct arena *arena)
+{
+    struct arena_block *first = arena->blocks;
+    if (!first)
+        return;
+    while (first->older)
+        first = first->older;
+    free_blocks_until(arena, first);
+    arena->next = first->data;
+    arena->end = first->data + first->size;
+}
+
+void *arena_alloc_block(struct arena *arena, size_t size)
+{
+    size_t block_size = size > arena->block_size ? size : arena->block_size;
+    ASSERT(block_size < SIZE_MAX / 2);
+    struct arena_block *block = mem_alloc(sizeof *block + block_size);
+    block->size = block_size;
+    block->older = arena->blocks;
+    arena->blocks = block;
+    arena->bytes += block_size;
+    arena->next = block->data + size;
+    arena->end = block->data + block_size;
+    return block->data;
+}
+
+void *arena_alloc_zero(struct arena *arena, size_t size)
+{
+    return memset(arena_alloc(arena, size), 0, size);
+}
+
+void *arena_alloc_array(struct arena *arena, size_t count, size_t size)
+{
+    size_t bytes;
+    bool overflows = __builtin_mul_overflow(count, size, &bytes);
+    ASSERT(!overflows);
+    return arena_alloc_zero(arena, bytes);
+}
+
+struct str arena_copy_str(struct arena *arena, struct str s)
+{
+    char *copy = arena_alloc(arena, s.len + 1);
+    if (s.len)
+        memcpy(copy, s.data, s.len);
+    copy[s.len] = '\0';
+    return (struct str){.data = copy, .len = s.len};
+}
+
+char *arena_copy_string(struct arena *arena, const char *text)
+{
+    size_t len = strlen(text) + 1;
+    return memcpy(arena_alloc(arena, len), text, len);
+}
+
+char *arena_printf(struct arena *arena, const char *format, ...)
+{
+    va_list args, again;
+    va_start(args, format);
+    va_copy(again, args);
+    int len = vsnprintf(NULL, 0, format, args);
+    va_end(args);
+    ASSERT(len >= 0);
+    char *text = arena_alloc(arena, (size_t)len + 1);
+    vsnprintf(text, (size_t)len + 1, format, again);
+    va_end(again);
+    return text;
+}
+
+size_t arena_bytes(const struct arena *arena)
+{
+    return arena->bytes;
+}
+
+static void *protobuf_alloc(void *arena, size_t size)
+{
+    return arena_alloc(arena, size);
+}
+
+static void protobuf_free(void *arena, void *pointer)
+{
+    (void)arena, (void)pointer;
+}
+
+ProtobufCAllocator arena_protobuf_allocator(struct arena *arena)
+{
+    return (ProtobufCAllocator){
+        .alloc = protobuf_alloc, .free = protobuf_free, .allocator_data = arena};
+}

@@ -1,0 +1,117 @@
+#include "common/base/buf.h"
+
+#include "common/base/mem.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+void buf_init(struct buf *buf, size_t max)
+{
+    *buf = (struct buf){.max = max};
+}
+
+void buf_done(struct buf *buf)
+{
+    mem_free(buf->data);
+    buf_init(buf, buf->max);
+}
+
+void buf_reset(struct buf *buf)
+{
+    buf->len = 0;
+    buf->is_overflown = false;
+}
+
+char *buf_reserve(struct buf *buf, size_t len)
+{
+    if (len > buf->max - buf->len) {
+        buf->is_overflown = true;
+        return NULL;
+    }
+    if (buf->cap - buf->len < len) {
+        size_t cap = buf->cap ? buf->cap : 256;
+        while (cap - buf->len < len)
+            cap *= 2;
+        buf->data = mem_resize(buf->data, cap, 1);
+        buf->cap = cap;
+    }
+    return buf->data + buf->len;
+}
+
+void buf_append(struct buf *buf, const void *data, size_t len)
+{
+    char *room = len ? buf_reserve(buf, len) : NULL;
+    if (!room)
+        return;
+    memcpy(room, data, len);
+    buf->len += len;
+}
+
+void buf_append_str(struct buf *buf, struct str s)
+{
+    buf_append(buf, s.data, s.len);
+}
+
+void buf_append_char(struct buf *buf, char c)
+{
+    buf_append(buf, &c, 1);
+}
+
+void buf_printf(struct buf *buf, const char *format, ...)
+{
+    va_list args, again;
+    va_start(args, format);
+    va_copy(again, args);
+    int len = vsnprintf(NULL, 0, format, args);
+    va_end(args);
+    char *room = len >= 0 ? buf_reserve(buf, (size_t)len + 1) : NULL;
+    if (room) {
+        vsnprintf(room, (size_t)len + 1, format, again);
+        buf->len += (size_t)len;
+    }
+    va_end(again);
+}
+
+/* Length of the well-formed UTF-8 sequence at the start of s, 0 where there is none (RFC 3629). */
+static size_t utf8_sequence_len(struct str s)
+{
+    const unsigned char *p = (const unsigned char *)s.data;
+    if (p[0] < 0x80)
+        return 1;
+    size_t len = p[0] >= 0xc2 && p[0] <= 0xdf   ? 2
+                 : (p[0] & 0xf0) == 0xe0        ? 3
+                 : p[0] >= 0xf0 && p[0] <= 0xf4 ? 4
+                                                : 0;
+    if (!len || s.len < len)
+        return 0;
+    for (size_t i = 1; i < len; i++)
+        if ((p[i] & 0xc0) != 0x80)
+            return 0;
+    bool is_overlong = (p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xf0 && p[1] < 0x90);
+    bool is_out_of_range = (p[0] == 0xed && p[1] > 0x9f) || (p[0] == 0xf4 && p[1] > 0x8f);
+    return is_overlong || is_out_of_range ? 0 : len;
+}
+
+void buf_append_json_string(struct buf *buf, struct str s)
+{
+    buf_append_char(buf, '"');
+    while (s.len) {
+        unsigned char c = (unsigned char)s.data[0];
+        size_t len = utf8_sequence_len(s);
+        if (c == '"' || c == '\\')
+            buf_printf(buf, "\\%c", c);
+        else if (c == '\n')
+            buf_append_str(buf, STR("\\n"));
+        else if (len == 0 || c < 0x20 || c == 0x7f)
+            buf_printf(buf, "\\u%04x", c);
+        else
+            buf_append(buf, s.data, len);
+        s = str_slice(s, len ? len : 1, s.len);
+    }
+    buf_append_char(buf, '"');
+}
+
+struct str buf_str(const struct buf *buf)
+{
+    return (struct str){.data = buf->data ? buf->data : "", .len = buf->len};
+}

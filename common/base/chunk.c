@@ -1,0 +1,133 @@
+#include "common/base/chunk.h"
+
+#include "common/base/assert.h"
+#include "common/base/mem.h"
+
+void chunk_pool_init(struct chunk_pool *pool, size_t idle_max)
+{
+    *pool = (struct chunk_pool){.idle_max = idle_max};
+}
+
+void chunk_pool_done(struct chunk_pool *pool)
+{
+    ASSERT(pool->live_count == 0);
+    while (pool->idle) {
+        struct chunk *chunk = pool->idle;
+        pool->idle = chunk->next_idle;
+        mem_free(chunk);
+    }
+    pool->idle_count = 0;
+}
+
+struct chunk *chunk_new(struct chunk_pool *pool, size_t size)
+{
+    struct chunk *chunk = pool->idle;
+    if (size <= CHUNK_BYTES && chunk) {
+        pool->idle = chunk->next_idle;
+        pool->idle_count--;
+    } else {
+        size_t cap = size > CHUNK_BYTES ? size : CHUNK_BYTES;
+        ASSERT(cap < UINT32_MAX);
+        chunk = mem_alloc(sizeof *chunk + cap);
+        chunk->pool = pool;
+        chunk->cap = (uint32_t)cap;
+    }
+    chunk->refs = 1;
+    chunk->len = 0;
+    pool->live_count++;
+    return chunk;
+}
+
+struct chunk *chunk_ref(struct chunk *chunk)
+{
+    chunk->refs++;
+    return chunk;
+}
+
+void chunk_unref(struct chunk *chunk)
+{
+    if (!chunk)
+        return;
+    ASSERT(chunk->refs > 0);
+    if (--chunk->refs > 0)
+        return;
+    struct chunk_pool *pool = chunk->pool;
+    pool->live_count--;
+    if (chunk->cap != CHUNK_BYTES || pool->idle_count >= pool->idle_max) {
+        mem_free(chunk);
+        return;
+    }
+    chunk->next_idle = pool->idle;
+    pool->idle = chunk;
+    pool->idle_count++;
+}
+
+static struct slice *slice_at(const struct slice_queue *queue, uint32_t index)
+{
+    return &queue->slices[(queue->head + index) & (queue->cap - 1)];
+}
+
+void slice_queue_done(struct slice_queue *queue)
+{
+    slice_queue_drop(queue, queue->bytes);
+    mem_free(queue->slices);
+    *queue = (struct slice_queue){0};
+}
+
+static void grow(struct slice_queue *queue)
+{
+    uint32_t cap = queue->cap ? queue->cap * 2 : 8;
+    struct slice *slices = mem_alloc(cap * sizeof *slices);
+    for (uint32_t i = 0; i < queue->count; i++)
+        slices[i] = *slice_at(queue, i);
+    mem_free(queue->slices);
+    queue->slices = slices;
+    queue->cap = cap;
+    queue->head = 0;
+}
+
+void slice_queue_append(struct slice_queue *queue, struct slice slice)
+{
+    if (!slice.len) {
+        chunk_unref(slice.chunk);
+        return;
+    }
+    queue->bytes += slice.len;
+    struct slice *last = queue->count ? slice_at(queue, queue->count - 1) : NULL;
+    if (last && last->chunk == slice.chunk && last->data + last->len == slice.data) {
+        last->len += slice.len;
+        chunk_unref(slice.chunk); /* the neighbour holds one already */
+        return;
+    }
+    if (queue->count == queue->cap)
+        grow(queue);
+    *slice_at(queue, queue->count++) = slice;
+}
+
+int slice_queue_iovec(const struct slice_queue *queue, struct iovec *iovec, int max)
+{
+    int count = 0;
+    for (; count < max && (uint32_t)count < queue->count; count++) {
+        const struct slice *slice = slice_at(queue, (uint32_t)count);
+        iovec[count] = (struct iovec){.iov_base = (void *)slice->data, .iov_len = slice->len};
+    }
+    return count;
+}
+
+void slice_queue_drop(struct slice_queue *queue, size_t len)
+{
+    ASSERT(len <= queue->bytes);
+    queue->bytes -= len;
+    while (len) {
+        struct slice *first = slice_at(queue, 0);
+        if (first->len > len) {
+            first->data += len;
+            first->len -= len;
+            return;
+        }
+        len -= first->len;
+        chunk_unref(first->chunk);
+        queue->head = (queue->head + 1) & (queue->cap - 1);
+        queue->count--;
+    }
+}

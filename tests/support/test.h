@@ -1,0 +1,35 @@
+/* What every unit test includes: Check, and TEST_MAIN, which makes one file one binary.
+ *
+ *     START_TEST(an_empty_list_is_empty) { … } END_TEST
+ *     TEST_MAIN("list", an_empty_list_is_empty, …)
+ */
+#ifndef TESTS_SUPPORT_TEST_H
+#define TESTS_SUPPORT_TEST_H
+
+#include <check.h>
+#include <stdlib.h>
+
+#define ck_assert_str_eq_len(s, expected)                                                          \
+    do {                                                                                           \
+        ck_assert_uint_eq((s).len, strlen(expected));                                              \
+        ck_assert_int_eq(memcmp((s).data, (expected), (s).len), 0);                                \
+    } while (0)
+
+#define TEST_MAIN(name, ...)                                                                       \
+    int main(void)                                                                                 \
+    {                                                                                              \
+        const TTest *const tests[] = {__VA_ARGS__};                                                \
+        Suite *suite = suite_create(name);                                                         \
+        TCase *tcase = tcase_create(name);                                                         \
+        tcase_set_timeout(tcase, 60);                                                              \
+        for (size_t i = 0; i < sizeof tests / sizeof *tests; i++)                                  \
+            tcase_add_test(tcase, tests[i]);                                                       \
+        suite_add_tcase(suite, tcase);                                                             \
+        SRunner *runner = srunner_create(suite);                                                   \
+        srunner_run_all(runner, CK_ENV);                                                           \
+        int failed = srunner_ntests_failed(runner);                                                \
+        srunner_free(runner);                                                                      \
+        return failed ? EXIT_FAILURE : EXIT_SUCCESS;                                               \
+    }
+
+#endif
