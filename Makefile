@@ -90,6 +90,10 @@ $(BUILD)/bin/weir-proxy: $(BUILD)/obj/dataplane/main.o $(call PLANE_LIBS,datapla
 	@mkdir -p $(@D)
 	@$(COMPILER) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_dataplane)
 
+$(BUILD)/bin/demo-backend: $(BUILD)/obj/deploy/demo/backend.o $(filter $(BUILD)/obj/common/base/%,$(COMMON_O))
+	@mkdir -p $(@D)
+	@$(COMPILER) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_COMMON)
+
 # --- tests: one file, one binary; linked with the plane its path names ----------------------------
 .SECONDEXPANSION:
 plane_of = $(if $(findstring /dataplane/,$(1)),dataplane,$(if $(findstring /controlplane/,$(1)),controlplane,none))
@@ -106,6 +110,50 @@ run-unit-tests: unit-tests
 
 build/fuzz/fuzz_%: build/fuzz/obj/tests/fuzz/fuzz_%.o build/fuzz/libdataplane.a build/fuzz/libcommon.a build/fuzz/libproto.a
 	@$(COMPILER) -pie -fsanitize=address,undefined,fuzzer -o $@ $^ $(LIBS_dataplane)
+
+# --- what a person types ---------------------------------------------------------------------------
+.PHONY: run check test fuzz soak bench format golden-update clean packages-run packages-test packages-bench
+packages-run packages-test packages-bench:
+	@deploy/install-packages $(@:packages-%=%)
+
+run: packages-run
+	@$(MAKE) -s -j$(JOBS) all build/release/bin/demo-backend
+	@deploy/run
+
+check: packages-test
+	@$(MAKE) -s -j$(JOBS) VARIANT=asan-gcc run-unit-tests
+	@$(MAKE) -s -j$(JOBS) VARIANT=asan-clang run-unit-tests
+	@$(PYTHON) tests/support/check-style
+
+test: check
+	@$(MAKE) -s -j$(JOBS) VARIANT=tsan run-tsan-tests
+	@$(MAKE) -s -j$(JOBS) VARIANT=fuzz run-fuzzers FUZZ_SECONDS=10
+	@$(MAKE) -s -j$(JOBS) all build/release/bin/demo-backend
+	@$(PYTHON) -m pytest -q tests/conformance
+	@tests/e2e/run
+
+fuzz: packages-test
+	@$(MAKE) -s -j$(JOBS) VARIANT=fuzz run-fuzzers FUZZ_SECONDS=$(or $(FUZZ_SECONDS),600)
+
+# Only what runs threads of its own: the loop, the gRPC wrapper, the request path, shared state.
+TSAN_TESTS := $(filter $(addprefix %/test_,loop rpc worker breaker limits token_bucket access_log),$(UNIT_TESTS))
+.PHONY: run-tsan-tests
+run-tsan-tests: $(TSAN_TESTS)
+	@TSAN_OPTIONS="suppressions=tests/support/tsan.supp halt_on_error=1" tests/support/run-unit-tests $(TSAN_TESTS)
+
+.PHONY: run-fuzzers
+run-fuzzers: $(FUZZERS)
+	@tests/support/run-fuzzers $(FUZZ_SECONDS) $(FUZZERS)
+
+bench: packages-bench
+	@$(MAKE) -s -j$(JOBS) all
+	@tests/bench/run
+
+format:
+	@clang-format-14 -i $$(find common controlplane dataplane deploy tests -name '*.[ch]')
+
+clean:
+	@rm -rf build
 
 # The objects a test binary is made of are kept.
 .SECONDARY:

@@ -45,8 +45,8 @@ static inline void list_remove(struct list *link)
 
 #define LIST_ENTRY(link, type, member) CONTAINER_OF(link, type, member)
 /* Walks links; the loop body may remove the current one. */
-#define LIST_FOR_EACH(link, list)                                                                  \
-    for (struct list *link = (list)->next, *link##_next = link->next; link != (list);              \
+#define LIST_FOR_EACH(link, head)                                                                  \
+    for (struct list *link = (head)->next, *link##_next = link->next; link != (head);              \
          link = link##_next, link##_next = link->next)
 
 #endif
