@@ -33,9 +33,9 @@ WARNINGS := -Wall -Wextra -Werror -Wshadow -Wconversion -Wstrict-prototypes -Wmi
 HARDENING := -fstack-protector-strong -fstack-clash-protection -fcf-protection -fPIE
 CFLAGS_ALL := -std=c17 -D_GNU_SOURCE -g $(OPTIMISE_$(VARIANT)) $(HARDENING) -I. -isystem $(GEN)
 LDFLAGS_ALL := -pie -Wl,-z,relro,-z,now $(filter -fsanitize=address% -fsanitize=thread,$(OPTIMISE_$(VARIANT)))
-LIBS_COMMON := -lgrpc -lgpr -lprotobuf-c -levent_core -levent_extra -ljansson -lyaml -lcrypto -lpthread
+LIBS_COMMON := -lgrpc -lgpr -lprotobuf-c -levent_core -levent_extra -ljansson -lyaml -lpcre2-8 -lcrypto -lpthread
 LIBS_controlplane := $(LIBS_COMMON)
-LIBS_dataplane := -lpcre2-8 $(LIBS_COMMON)
+LIBS_dataplane := $(LIBS_COMMON)
 
 PROTOS := $(shell find proto -name '*.proto' 2>/dev/null)
 GEN_C := $(PROTOS:proto/%.proto=$(GEN)/%.pb-c.c)
@@ -135,8 +135,9 @@ test: check
 fuzz: packages-test
 	@$(MAKE) -s -j$(JOBS) VARIANT=fuzz run-fuzzers FUZZ_SECONDS=$(or $(FUZZ_SECONDS),600)
 
-# Only what runs threads of its own: the loop, the gRPC wrapper, the request path, shared state.
-TSAN_TESTS := $(filter $(addprefix %/test_,loop rpc worker breaker limits token_bucket access_log),$(UNIT_TESTS))
+# What runs threads of its own: the loop, the gRPC wrapper, the request path, what workers share.
+TSAN_TESTS := $(filter $(addprefix $(BUILD)/tests/,common/io/% common/rpc/% dataplane/listener/% \
+	dataplane/upstream/% dataplane/filters/% dataplane/http/test_access_log),$(UNIT_TESTS))
 .PHONY: run-tsan-tests
 run-tsan-tests: $(TSAN_TESTS)
 	@TSAN_OPTIONS="suppressions=tests/support/tsan.supp halt_on_error=1" tests/support/run-unit-tests $(TSAN_TESTS)

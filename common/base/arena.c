@@ -12,9 +12,16 @@ struct arena_block {
     _Alignas(16) char data[];
 };
 
+/* Without blocks, next and end are some address, so that 0 bytes of an empty arena are not NULL. */
+static void forget_blocks(struct arena *arena)
+{
+    arena->next = arena->end = (char *)arena;
+}
+
 void arena_init(struct arena *arena, size_t block_size)
 {
     *arena = (struct arena){.block_size = block_size};
+    forget_blocks(arena);
 }
 
 static void free_blocks_until(struct arena *arena, const struct arena_block *last)
@@ -30,7 +37,7 @@ static void free_blocks_until(struct arena *arena, const struct arena_block *las
 void arena_done(struct arena *arena)
 {
     free_blocks_until(arena, NULL);
-    arena->next = arena->end = NULL;
+    forget_blocks(arena);
 }
 
 void arena_reset(struct arena *arena)
@@ -47,8 +54,11 @@ void arena_reset(struct arena *arena)
 
 void *arena_alloc_block(struct arena *arena, size_t size)
 {
-    size_t block_size = size > arena->block_size ? size : arena->block_size;
-    ASSERT(block_size < SIZE_MAX / 2);
+    ASSERT(size < SIZE_MAX / 2 && arena->block_size < SIZE_MAX / 2);
+    size = (size + 15) & ~(size_t)15;
+    size_t block_size = (arena->block_size + 15) & ~(size_t)15;
+    if (block_size < size)
+        block_size = size;
     struct arena_block *block = mem_alloc(sizeof *block + block_size);
     block->size = block_size;
     block->older = arena->blocks;

@@ -37,11 +37,11 @@ void *arena_alloc_block(struct arena *arena, size_t size);
 /* size bytes, uninitialised, aligned for any type; never NULL; valid until arena_done/_reset. */
 static inline void *arena_alloc(struct arena *arena, size_t size)
 {
-    size = (size + 15) & ~(size_t)15;
+    /* Blocks are multiples of 16 bytes, so what fits also fits rounded up. */
     if ((size_t)(arena->end - arena->next) < size)
         return arena_alloc_block(arena, size);
     void *pointer = arena->next;
-    arena->next += size;
+    arena->next += (size + 15) & ~(size_t)15;
     return pointer;
 }
 

@@ -22,19 +22,24 @@ void buf_reset(struct buf *buf)
     buf->is_overflown = false;
 }
 
+static void make_room(struct buf *buf, size_t len)
+{
+    if (buf->data && buf->cap - buf->len >= len)
+        return;
+    size_t cap = buf->cap ? buf->cap : 256;
+    while (cap - buf->len < len)
+        cap *= 2;
+    buf->data = mem_resize(buf->data, cap, 1);
+    buf->cap = cap;
+}
+
 char *buf_reserve(struct buf *buf, size_t len)
 {
     if (len > buf->max - buf->len) {
         buf->is_overflown = true;
         return NULL;
     }
-    if (buf->cap - buf->len < len) {
-        size_t cap = buf->cap ? buf->cap : 256;
-        while (cap - buf->len < len)
-            cap *= 2;
-        buf->data = mem_resize(buf->data, cap, 1);
-        buf->cap = cap;
-    }
+    make_room(buf, len);
     return buf->data + buf->len;
 }
 
@@ -64,9 +69,12 @@ void buf_printf(struct buf *buf, const char *format, ...)
     va_copy(again, args);
     int len = vsnprintf(NULL, 0, format, args);
     va_end(args);
-    char *room = len >= 0 ? buf_reserve(buf, (size_t)len + 1) : NULL;
-    if (room) {
-        vsnprintf(room, (size_t)len + 1, format, again);
+    /* vsnprintf needs a byte for its NUL, which is not part of the text. */
+    bool fits = len >= 0 && (size_t)len <= buf->max - buf->len;
+    buf->is_overflown |= !fits;
+    if (fits) {
+        make_room(buf, (size_t)len + 1);
+        vsnprintf(buf->data + buf->len, (size_t)len + 1, format, again);
         buf->len += (size_t)len;
     }
     va_end(again);
@@ -92,7 +100,7 @@ static size_t utf8_sequence_len(struct str s)
     return is_overlong || is_out_of_range ? 0 : len;
 }
 
-void buf_append_json_string(struct buf *buf, struct str s)
+static void append_json_string(struct buf *buf, struct str s)
 {
     buf_append_char(buf, '"');
     while (s.len) {
@@ -109,6 +117,17 @@ void buf_append_json_string(struct buf *buf, struct str s)
         s = str_slice(s, len ? len : 1, s.len);
     }
     buf_append_char(buf, '"');
+}
+
+void buf_append_json_string(struct buf *buf, struct str s)
+{
+    size_t len = buf->len;
+    bool was_overflown = buf->is_overflown;
+    buf->is_overflown = false;
+    append_json_string(buf, s);
+    if (buf->is_overflown)
+        buf->len = len; /* all or nothing */
+    buf->is_overflown |= was_overflown;
 }
 
 struct str buf_str(const struct buf *buf)

@@ -10,6 +10,8 @@ void chunk_pool_init(struct chunk_pool *pool, size_t idle_max)
 
 void chunk_pool_done(struct chunk_pool *pool)
 {
+    chunk_unref(pool->filling);
+    pool->filling = NULL;
     ASSERT(pool->live_count == 0);
     while (pool->idle) {
         struct chunk *chunk = pool->idle;
@@ -35,6 +37,19 @@ struct chunk *chunk_new(struct chunk_pool *pool, size_t size)
     chunk->refs = 1;
     chunk->len = 0;
     pool->live_count++;
+    return chunk;
+}
+
+struct chunk *chunk_pool_room(struct chunk_pool *pool, size_t size)
+{
+    struct chunk *chunk = pool->filling;
+    ASSERT(size <= CHUNK_BYTES);
+    if (chunk && chunk->refs == 1)
+        chunk->len = 0; /* nobody but the pool refers to it any more */
+    if (!chunk || chunk->cap - chunk->len < size) {
+        chunk_unref(chunk);
+        chunk = pool->filling = chunk_new(pool, CHUNK_BYTES);
+    }
     return chunk;
 }
 
@@ -102,6 +117,15 @@ void slice_queue_append(struct slice_queue *queue, struct slice slice)
     if (queue->count == queue->cap)
         grow(queue);
     *slice_at(queue, queue->count++) = slice;
+}
+
+void slice_queue_move(struct slice_queue *queue, struct slice_queue *from)
+{
+    for (; from->count; from->count--) {
+        slice_queue_append(queue, *slice_at(from, 0));
+        from->head = (from->head + 1) & (from->cap - 1);
+    }
+    from->bytes = 0;
 }
 
 int slice_queue_iovec(const struct slice_queue *queue, struct iovec *iovec, int max)

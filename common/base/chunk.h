@@ -18,6 +18,7 @@ struct chunk_pool {
     size_t idle_count;
     size_t idle_max;   /* more than this many unused chunks go back to the heap */
     size_t live_count; /* chunks handed out and not yet returned */
+    struct chunk *filling; /* the one that chunk_pool_room shares out; NULL at first */
 };
 
 struct chunk {
@@ -34,6 +35,10 @@ void chunk_pool_init(struct chunk_pool *pool, size_t idle_max);
 void chunk_pool_done(struct chunk_pool *pool);
 /* A chunk with room for at least size bytes (CHUNK_BYTES where it is less), with one reference. */
 struct chunk *chunk_new(struct chunk_pool *pool, size_t size);
+/* The pool's common chunk, with room for at least size (at most CHUNK_BYTES) more bytes behind its
+ * len: small things that come together lie together, which keeps the memory that a worker touches
+ * small. Borrowed: who fills some of it adds to len and takes a reference. */
+struct chunk *chunk_pool_room(struct chunk_pool *pool, size_t size);
 struct chunk *chunk_ref(struct chunk *chunk);
 /* NULL is fine. */
 void chunk_unref(struct chunk *chunk);
@@ -60,6 +65,8 @@ struct slice_queue {
 void slice_queue_done(struct slice_queue *queue);
 /* Takes slice's reference on its chunk. An empty slice is dropped. */
 void slice_queue_append(struct slice_queue *queue, struct slice slice);
+/* Appends everything in from to queue; from is empty then. */
+void slice_queue_move(struct slice_queue *queue, struct slice_queue *from);
 /* Fills at most max entries and returns how many. */
 int slice_queue_iovec(const struct slice_queue *queue, struct iovec *iovec, int max);
 /* Takes the first len bytes out (they were written). len <= queue->bytes. */

@@ -32,8 +32,9 @@ void *map_remove(struct map *map, struct str key);
 
 /* Walks entries in no order; no put or remove meanwhile. */
 #define MAP_FOR_EACH(entry, map)                                                                   \
-    for (struct map_entry *entry = (map)->entries, *entry##_end = entry + (map)->slots;            \
-         entry && entry < entry##_end; entry++)                                                    \
+    for (struct map_entry *entry = (map)->entries,                                                 \
+                          *entry##_end = entry ? entry + (map)->slots : entry;                     \
+         entry < entry##_end; entry++)                                                             \
         if (entry->key.data)
 
 #endif

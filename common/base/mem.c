@@ -26,6 +26,20 @@ void *mem_alloc_zero(size_t count, size_t size)
     return pointer;
 }
 
+void *mem_alloc_zero_aligned(size_t count, size_t size, size_t alignment)
+{
+    size_t bytes;
+    if (__builtin_mul_overflow(count, size, &bytes) ||
+        __builtin_add_overflow(bytes ? bytes : 1, alignment - 1, &bytes))
+        out_of_memory(count);
+    bytes = bytes / alignment * alignment; /* rounded up */
+    void *pointer = aligned_alloc(alignment, bytes);
+    if (!pointer)
+        out_of_memory(bytes);
+    memset(pointer, 0, bytes);
+    return pointer;
+}
+
 void *mem_resize(void *pointer, size_t count, size_t size)
 {
     size_t bytes;

@@ -9,6 +9,10 @@
 void *mem_alloc(size_t size) __attribute__((malloc, returns_nonnull));
 /* count * size bytes of zeros; aborts on overflow; never NULL. */
 void *mem_alloc_zero(size_t count, size_t size) __attribute__((malloc, returns_nonnull));
+/* The same at a multiple of alignment (a power of two), and no other object in its last alignment
+ * bytes: for what several threads write. */
+void *mem_alloc_zero_aligned(size_t count, size_t size, size_t alignment)
+    __attribute__((malloc, returns_nonnull));
 /* Grows or shrinks to count * size bytes; takes pointer (may be NULL); never NULL. */
 void *mem_resize(void *pointer, size_t count, size_t size) __attribute__((returns_nonnull));
 /* A copy of len bytes, with a NUL behind it. */

@@ -49,10 +49,12 @@ bool str_to_u64(struct str s, uint64_t max, uint64_t *ret_value)
         return false;
     for (size_t i = 0; i < s.len; i++) {
         unsigned digit = (unsigned)(unsigned char)s.data[i] - '0';
-        if (digit > 9 || digit > max || value > (max - digit) / 10)
+        if (digit > 9 || __builtin_mul_overflow(value, 10, &value) ||
+            __builtin_add_overflow(value, digit, &value))
             return false;
-        value = value * 10 + digit;
     }
+    if (value > max)
+        return false;
     *ret_value = value;
     return true;
 }

@@ -24,7 +24,8 @@ static inline struct str str_from(const char *text)
 
 static inline struct str str_slice(struct str s, size_t from, size_t to)
 {
-    return (struct str){.data = s.data + from, .len = to - from};
+    /* An empty str may have no data, and C forbids to add even 0 to NULL. */
+    return (struct str){.data = from ? s.data + from : s.data, .len = to - from};
 }
 
 static inline bool str_equal(struct str a, struct str b)

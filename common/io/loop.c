@@ -137,9 +137,10 @@ void loop_free(struct loop *loop)
 {
     if (!loop)
         return;
-    run_posts(loop);
-    while (loop->frees)
+    do { /* either may cause more of the other */
+        run_posts(loop);
         on_turn_end(-1, 0, loop);
+    } while (loop->frees || loop->posts);
     event_free(loop->wake);
     event_free(loop->turn_end);
     event_free(loop->tick);

@@ -35,7 +35,8 @@ def _add_weir_messages():
     with tempfile.TemporaryDirectory() as folder:
         out = pathlib.Path(folder) / "weir.pb"
         subprocess.run(["protoc", "-Iproto", "-o", out, "--include_imports",
-                        *map(str, (TOP / "proto").glob("weir/v1/*.proto"))], check=True, cwd=TOP)
+                        *(str(p.relative_to(TOP)) for p in (TOP / "proto").glob("weir/v1/*.proto"))],
+                       check=True, cwd=TOP)
         files = descriptor_pb2.FileDescriptorSet.FromString(out.read_bytes()).file
     for file in files:
         if file.name.startswith("weir/"):

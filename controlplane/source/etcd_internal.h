@@ -1,0 +1,152 @@
+/*
+ * The etcd source, in five files: etcd.c (life, session, failures, last-good copy), etcd_list.c
+ * (reading everything), etcd_watch.c (changes), etcd_reconcile.c (comparing now and then),
+ * etcd_status.c (writing statuses back).
+ *
+ * A session is: connect to an endpoint, get a token where there is a user, list unless a revision
+ * is known that a watch can go on from, watch. Any failure ends the session; after a pause the
+ * next endpoint is tried.
+ */
+#ifndef CONTROLPLANE_SOURCE_ETCD_INTERNAL_H
+#define CONTROLPLANE_SOURCE_ETCD_INTERNAL_H
+
+#include "common/base/arena.h"
+#include "common/base/vec.h"
+#include "common/rpc/rpc.h"
+#include "controlplane/source/etcd_client.h"
+#include "controlplane/source/last_good.h"
+#include "controlplane/source/source_internal.h"
+
+#include <etcd/rpc.pb-c.h>
+
+enum session_state {
+    SESSION_PAUSED, /* retry is running, or not started */
+    SESSION_AUTHENTICATING,
+    SESSION_LISTING,
+    SESSION_OPENING, /* the watch is asked for */
+    SESSION_WATCHING,
+};
+
+/* A listing, page by page, at one revision. */
+struct etcd_listing {
+    struct rpc_call *call;
+    struct buf next_key; /* where the next page begins */
+    int64_t revision;    /* 0: the first page will tell */
+    uint64_t cluster_id;
+    int page_keys;
+    unsigned restarts; /* because it was compacted away */
+};
+
+/* A comparison of keys and revisions with etcd's. */
+struct etcd_reconcile {
+    struct loop_timer timer;
+    struct etcd_listing listing;
+    unsigned round;
+    size_t seen_count;  /* keys that are as we know them */
+    struct buf suspect; /* the first key that is not; empty: none */
+    bool is_confirming; /* the second look; was is what the first one found */
+    struct buf was;
+};
+
+/* Statuses to be written, the newest per key. */
+struct etcd_statuses {
+    struct map pending; /* struct status_item */
+    struct vec flying;  /* those in call; struct status_item */
+    struct rpc_call *call;
+    struct loop_timer timer;
+    unsigned failures;
+};
+
+struct etcd_source {
+    struct source base;
+    struct loop *loop;
+    struct etcd_client *client;
+    struct str prefix;        /* ends with a slash */
+    struct str range_end;     /* the first key behind the prefix */
+    struct str status_prefix; /* data NULL: statuses are dropped */
+    int request_timeout_ms, reconnect_max_ms, reconcile_ms, settle_ms, last_good_after_ms;
+
+    enum session_state session;
+    bool is_started, is_stopped;
+    struct loop_timer retry;
+    struct loop_timer deadline; /* for the watch to open */
+    unsigned failures;          /* in a row */
+    struct rpc_call *auth_call;
+
+    int64_t revision; /* all changes up to here are known; 0: none */
+    uint64_t cluster_id;
+    struct source_store staging; /* being listed */
+    bool staging_allows_empty;
+    struct etcd_listing listing;
+    bool has_settled; /* the next listing ends a hold */
+    struct loop_timer settle;
+
+    struct rpc_stream *watch;
+    struct arena batch; /* of one watch response, fragments joined */
+    struct vec events;  /* Mvccpb__Event, in batch */
+    size_t batch_bytes;
+
+    struct etcd_reconcile reconcile;
+    struct etcd_statuses statuses;
+
+    struct last_good_writer writer; /* path NULL: no copy */
+    struct loop_timer save;
+    struct loop_timer last_good_delay;
+    struct source_store last_good; /* read from disk and not delivered */
+    bool is_dirty;                 /* delivered since the last copy */
+    bool is_copy_failing;          /* said so */
+};
+
+/* Buffers for keys: more than an answer of etcd can hold (etcd_client.c), so they never overflow.
+ */
+#define ETCD_KEY_BYTES_MAX ((size_t)512 * 1024 * 1024)
+
+/* --- etcd.c */
+/* Ends the session and tries again later; the sentence becomes the state's detail. */
+void etcd_session_fail(struct etcd_source *source, const char *format, ...) PRINTF_LIKE(2, 3);
+/* The same for an answer that is an error. */
+void etcd_session_fail_call(struct etcd_source *source, const char *what, enum rpc_status status,
+                            const char *text);
+/* A call was refused because of its token: gets a new one without ending the session. */
+void etcd_session_renew_token(struct etcd_source *source);
+/* Listing is complete or was not needed: watch. */
+void etcd_session_watch(struct etcd_source *source);
+/* Everything is as etcd has it. */
+void etcd_session_synced(struct etcd_source *source);
+/* Something was delivered: the copy on disk is out of date. */
+void etcd_schedule_save(struct etcd_source *source);
+/* The key below the prefix. */
+struct str etcd_key_below_prefix(const struct etcd_source *source, ProtobufCBinaryData key);
+struct source_entry etcd_entry_of(const struct etcd_source *source, const Mvccpb__KeyValue *kv);
+
+/* --- etcd_list.c */
+void etcd_list_begin(struct etcd_source *source);
+void etcd_list_cancel(struct etcd_source *source);
+void etcd_listing_init(struct etcd_listing *listing, int page_keys);
+void etcd_listing_done(struct etcd_listing *listing);
+/* Back to the first page, at whatever revision is now. */
+void etcd_listing_restart(struct etcd_listing *listing, struct str prefix);
+/* Asks for the next page; on_done gets source. */
+void etcd_listing_request(struct etcd_source *source, struct etcd_listing *listing, bool keys_only,
+                          rpc_call_done_fn *on_done);
+/* Notes where page leaves off; true: it was the last one. */
+bool etcd_listing_take_page(struct etcd_listing *listing, const Etcdserverpb__RangeResponse *page);
+
+/* --- etcd_reconcile.c */
+void etcd_reconcile_init(struct etcd_source *source);
+/* Starts the clock for the next comparison. */
+void etcd_reconcile_schedule(struct etcd_source *source);
+void etcd_reconcile_cancel(struct etcd_source *source);
+void etcd_reconcile_done(struct etcd_source *source);
+
+/* --- etcd_watch.c */
+void etcd_watch_begin(struct etcd_source *source);
+void etcd_watch_cancel(struct etcd_source *source);
+
+/* --- etcd_status.c */
+void etcd_statuses_init(struct etcd_source *source);
+void etcd_statuses_put(struct etcd_source *source, struct str key, const struct str *value);
+void etcd_statuses_cancel(struct etcd_source *source);
+void etcd_statuses_done(struct etcd_source *source);
+
+#endif
