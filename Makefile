@@ -108,6 +108,10 @@ unit-tests: $(UNIT_TESTS)
 run-unit-tests: unit-tests
 	@tests/support/run-unit-tests $(UNIT_TESTS)
 
+# Writes what tests/golden/ expects anew; the difference is to be reviewed.
+golden-update: $(BUILD)/tests/controlplane/test_golden
+	@GOLDEN_UPDATE=1 $<
+
 build/fuzz/fuzz_%: build/fuzz/obj/tests/fuzz/fuzz_%.o build/fuzz/libdataplane.a build/fuzz/libcommon.a build/fuzz/libproto.a
 	@$(COMPILER) -pie -fsanitize=address,undefined,fuzzer -o $@ $^ $(LIBS_dataplane)
 

@@ -80,32 +80,12 @@ void buf_printf(struct buf *buf, const char *format, ...)
     va_end(again);
 }
 
-/* Length of the well-formed UTF-8 sequence at the start of s, 0 where there is none (RFC 3629). */
-static size_t utf8_sequence_len(struct str s)
-{
-    const unsigned char *p = (const unsigned char *)s.data;
-    if (p[0] < 0x80)
-        return 1;
-    size_t len = p[0] >= 0xc2 && p[0] <= 0xdf   ? 2
-                 : (p[0] & 0xf0) == 0xe0        ? 3
-                 : p[0] >= 0xf0 && p[0] <= 0xf4 ? 4
-                                                : 0;
-    if (!len || s.len < len)
-        return 0;
-    for (size_t i = 1; i < len; i++)
-        if ((p[i] & 0xc0) != 0x80)
-            return 0;
-    bool is_overlong = (p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xf0 && p[1] < 0x90);
-    bool is_out_of_range = (p[0] == 0xed && p[1] > 0x9f) || (p[0] == 0xf4 && p[1] > 0x8f);
-    return is_overlong || is_out_of_range ? 0 : len;
-}
-
 static void append_json_string(struct buf *buf, struct str s)
 {
     buf_append_char(buf, '"');
     while (s.len) {
         unsigned char c = (unsigned char)s.data[0];
-        size_t len = utf8_sequence_len(s);
+        size_t len = str_utf8_length(s);
         if (c == '"' || c == '\\')
             buf_printf(buf, "\\%c", c);
         else if (c == '\n')

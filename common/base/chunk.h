@@ -16,8 +16,8 @@ enum { CHUNK_BYTES = 16 * 1024 };
 struct chunk_pool {
     struct chunk *idle;
     size_t idle_count;
-    size_t idle_max;   /* more than this many unused chunks go back to the heap */
-    size_t live_count; /* chunks handed out and not yet returned */
+    size_t idle_max;       /* more than this many unused chunks go back to the heap */
+    size_t live_count;     /* chunks handed out and not yet returned */
     struct chunk *filling; /* the one that chunk_pool_room shares out; NULL at first */
 };
 

@@ -59,6 +59,9 @@ size_t str_find_char(struct str s, char c, size_t from);
 size_t str_find(struct str s, struct str needle);
 /* Without spaces and tabs at both ends (RFC 9110 OWS). */
 struct str str_trim(struct str s);
+/* Length of the well-formed UTF-8 sequence at the start of s (not empty), 0 where there is none
+ * (RFC 3629: overlong forms and surrogates are none). */
+size_t str_utf8_length(struct str s);
 /* Decimal digits only, no sign, no space. False where s is empty, has anything else, or is over
  * max. */
 bool str_to_u64(struct str s, uint64_t max, uint64_t *ret_value);

@@ -79,6 +79,7 @@ static void send_reply(struct evhttp_request *http, struct admin_reply *reply)
 {
     if (reply->body.is_overflown) {
         buf_done(&reply->body);
+        buf_init(&reply->body, ADMIN_REPLY_BYTES_MAX);
         reply->status = 500;
         reply->content_type = "text/plain; charset=utf-8";
         buf_append_str(&reply->body, STR("the answer is too large\n"));
@@ -126,12 +127,36 @@ static const struct route *find_route(const struct admin_server *server, const c
     return NULL;
 }
 
+/* Parses a query; "name" alone, which evhttp refuses, is read as "name=". */
+static int parse_query(const char *text, struct evkeyvalq *ret_query)
+{
+    struct str rest = str_from(text ? text : "");
+    struct buf full;
+    buf_init(&full, 2 * rest.len + 2);
+    while (rest.len) {
+        size_t end = str_find_char(rest, '&', 0);
+        struct str pair = str_slice(rest, 0, end);
+        rest = str_slice(rest, end < rest.len ? end + 1 : end, rest.len);
+        if (!pair.len)
+            continue;
+        if (full.len)
+            buf_append_char(&full, '&');
+        buf_append_str(&full, pair);
+        if (str_find_char(pair, '=', 0) == pair.len)
+            buf_append_char(&full, '=');
+    }
+    buf_append_char(&full, '\0');
+    int err = evhttp_parse_query_str(full.data, ret_query);
+    buf_done(&full);
+    return err ? ERR_INVALID : 0;
+}
+
 static void run_handler(const struct route *route, const char *path, struct evhttp_request *http,
                         struct admin_reply *reply)
 {
     struct evkeyvalq query;
     const char *query_text = evhttp_uri_get_query(evhttp_request_get_evhttp_uri(http));
-    if (evhttp_parse_query_str(query_text ? query_text : "", &query) != 0) {
+    if (parse_query(query_text, &query) != 0) {
         refuse(reply, 400, "the query cannot be read");
         return;
     }
@@ -241,14 +266,43 @@ static uint16_t bound_port(struct evconnlistener *listener)
                                              : ((struct sockaddr_in *)&bound)->sin_port);
 }
 
+/* "ip:port" or "[ipv6]:port". libevent's parser takes no port 0. Returns the length, 0 for no
+ * address. */
+static int parse_address(struct str address, struct sockaddr_storage *ret)
+{
+    char ip[64];
+    uint64_t port;
+    size_t colon = address.len;
+    while (colon > 0 && address.data[colon - 1] != ':')
+        colon--;
+    if (colon == 0 || !str_to_u64(str_slice(address, colon, address.len), UINT16_MAX, &port))
+        return 0;
+    struct str host = str_slice(address, 0, colon - 1);
+    bool is_ipv6 = host.len > 1 && host.data[0] == '[' && host.data[host.len - 1] == ']';
+    if (is_ipv6)
+        host = str_slice(host, 1, host.len - 1);
+    if (host.len >= sizeof ip)
+        return 0;
+    memcpy(ip, host.data, host.len);
+    ip[host.len] = '\0';
+    struct sockaddr_in *v4 = (struct sockaddr_in *)ret;
+    struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)ret;
+    *ret = (struct sockaddr_storage){.ss_family = is_ipv6 ? AF_INET6 : AF_INET};
+    if (is_ipv6)
+        v6->sin6_port = htons((uint16_t)port);
+    else
+        v4->sin_port = htons((uint16_t)port);
+    void *to = is_ipv6 ? (void *)&v6->sin6_addr : (void *)&v4->sin_addr;
+    if (inet_pton(ret->ss_family, ip, to) != 1)
+        return 0;
+    return is_ipv6 ? (int)sizeof *v6 : (int)sizeof *v4;
+}
+
 int admin_server_listen(struct admin_server *server, const char *address, struct errmsg *ret_msg)
 {
     struct sockaddr_storage parsed;
-    int len = sizeof parsed;
-    /* A port is required: without the colon libevent takes port 0. */
-    const char *colon = strrchr(address, ':');
-    if (!colon || !colon[1] ||
-        evutil_parse_sockaddr_port(address, (struct sockaddr *)&parsed, &len) != 0)
+    int len = parse_address(str_from(address), &parsed);
+    if (len == 0)
         return errmsg_set(ret_msg, ERR_INVALID,
                           "\"%s\" is no address: write 127.0.0.1:9901 or [::1]:9901", address);
     struct evconnlistener *listener = evconnlistener_new_bind(

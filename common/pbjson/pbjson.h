@@ -81,6 +81,8 @@ struct pbjson_options {
 
     /* Printing. */
     unsigned indent; /* spaces per level; 0: everything on one line */
+    /* A bool outside a oneof is printed also where it is false: for documents that people read. */
+    bool print_false;
     /* Fields it says true for are printed as "[redacted]" where they are set. It is not asked about
      * the inside of well-known types, with one exception: it is asked about Any.value when the
      * payload cannot be decoded and would be printed as base64. */

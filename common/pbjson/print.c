@@ -274,12 +274,15 @@ static bool is_default(const ProtobufCFieldDescriptor *field, const void *member
     return true;
 }
 
-static bool is_set(const ProtobufCMessage *message, const ProtobufCFieldDescriptor *field)
+static bool is_printed(const struct printer *printer, const ProtobufCMessage *message,
+                       const ProtobufCFieldDescriptor *field)
 {
     if (field->label == PROTOBUF_C_LABEL_REPEATED)
         return field_count(message, field) > 0;
     if (pbjson_field_is_oneof_member(field))
         return *(const uint32_t *)field_quantifier_const(message, field) == field->id;
+    if (field->type == PROTOBUF_C_TYPE_BOOL && printer->options->print_false)
+        return true;
     return !is_default(field, field_member_const(message, field));
 }
 
@@ -311,7 +314,7 @@ bool pbjson_print_fields(struct printer *printer, const ProtobufCMessage *messag
 {
     for (unsigned i = 0; i < message->descriptor->n_fields; i++) {
         const ProtobufCFieldDescriptor *field = &message->descriptor->fields[i];
-        if (!is_set(message, field))
+        if (!is_printed(printer, message, field))
             continue;
         pbjson_printer_item(printer, is_first);
         print_field(printer, message, field);

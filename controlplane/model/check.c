@@ -108,7 +108,9 @@ int check_duration(const char *field, const Google__Protobuf__Duration *duration
 {
     char min[32], max[32];
     int64_t ms = duration_ms(duration, min_ms);
-    if (ms >= min_ms && ms <= max_ms)
+    /* What is not nothing must not become nothing, which may mean "no bound". */
+    bool is_lost = duration && ms == 0 && (duration->seconds != 0 || duration->nanos != 0);
+    if (ms >= min_ms && ms <= max_ms && !is_lost)
         return 0;
     return errmsg_set(msg, ERR_INVALID, "%s: is out of range: must be \"%s\" to \"%s\"", field,
                       format_ms(min, min_ms), format_ms(max, max_ms));

@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* --- claims --------------------------------------------------------------------------------------
+/* --- claims -----------------------------------------------------------------------------------
  * An API key belongs to one consumer: of two that claim it, the one whose version is older. That
  * depends on nothing but what is there, so that all replicas agree. */
 
@@ -67,11 +67,13 @@ static struct vec sort_consumers(const struct model_store *store)
     return sorted;
 }
 
-static void accept_consumer(struct model_store *store, struct store_entry *entry)
+/* What was pending comes into use; an error stays only if it is about a still newer version. */
+static void accept(struct model_store *store, struct store_entry *entry)
 {
     if (!entry->pending)
         return;
-    store_entry_set_error(entry, NULL);
+    if (!entry->is_newest_bad)
+        store_entry_set_error(entry, NULL);
     store_entry_activate(store, entry, entry->pending);
     entry->pending = NULL;
 }
@@ -86,7 +88,8 @@ static void refuse_consumer(struct model_store *store, struct map *owners,
     const struct store_entry *owner = find_owner(owners, candidate_of(entry), entry, &key);
     errmsg_set(&msg, ERR_EXISTS, "%.*s: api_keys[%zu].key: is a key of consumer \"%.*s\" too",
                STR_ARGS(entry->key), key, STR_ARGS(owner->name));
-    store_entry_set_error(entry, msg.text);
+    if (!entry->is_newest_bad)
+        store_entry_set_error(entry, msg.text);
     if (!entry->pending)
         entry->pending = model_object_ref(entry->active);
     bool is_older_in_use = entry->active && entry->active != entry->pending &&
@@ -108,7 +111,7 @@ static void settle_consumers(struct model_store *store)
             vec_append(&lost, entry);
         } else {
             claim_keys(&owners, candidate_of(entry), entry);
-            accept_consumer(store, entry);
+            accept(store, entry);
         }
     }
     for (size_t i = 0; i < lost.len; i++)
@@ -116,18 +119,6 @@ static void settle_consumers(struct model_store *store)
     vec_done(&lost);
     vec_done(&sorted);
     map_done(&owners);
-}
-
-static void settle_others(struct model_store *store, const struct vec *entries)
-{
-    for (size_t i = 0; i < entries->len; i++) {
-        struct store_entry *entry = entries->items[i];
-        if (!entry->pending)
-            continue;
-        store_entry_set_error(entry, NULL);
-        store_entry_activate(store, entry, entry->pending);
-        entry->pending = NULL;
-    }
 }
 
 void references_settle(struct model_store *store)
@@ -138,13 +129,13 @@ void references_settle(struct model_store *store)
         store->kinds[kind].needs_settling = false;
         if (kind == MODEL_CONSUMER)
             settle_consumers(store);
-        else
-            settle_others(store, &store->kinds[kind].entries);
+        const struct vec *entries = &store->kinds[kind].entries;
+        for (size_t i = 0; kind != MODEL_CONSUMER && i < entries->len; i++)
+            accept(store, entries->items[i]);
     }
 }
 
-/* --- references ----------------------------------------------------------------------------------
- */
+/* --- references ------------------------------------------------------------------------------- */
 
 static void warn(struct vec *warnings, const char *format, ...) PRINTF_LIKE(2, 3);
 static void warn(struct vec *warnings, const char *format, ...)

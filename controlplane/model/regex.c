@@ -7,6 +7,7 @@
  */
 #include "controlplane/model/regex.h"
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -29,8 +30,9 @@ struct scanner {
     const char *field;
     const char *pattern;
     const char *at;
-    bool may_repeat;   /* the last item can take a quantifier */
-    bool was_repeated; /* the last item is a quantifier */
+    unsigned case_factor; /* 2 where letters may stand for both cases: one range becomes two */
+    bool may_repeat;      /* the last item can take a quantifier */
+    bool was_repeated;    /* the last item is a quantifier */
     struct group groups[REGEX_DEPTH_MAX];
     unsigned depth;
     struct errmsg *msg;
@@ -58,9 +60,7 @@ static bool is_hex_digit(char c)
     return is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
 }
 
-/* --- cost
- * -----------------------------------------------------------------------------------------
- */
+/* --- cost ------------------------------------------------------------------------------------- */
 
 static unsigned limited(size_t cost)
 {
@@ -77,30 +77,44 @@ static void add_item(struct scanner *scanner, unsigned cost, bool may_repeat)
     scanner->was_repeated = false;
 }
 
-static void repeat_item(struct scanner *scanner, unsigned long max)
+/* min copies, and more that can each be left out; or, with max UINT_MAX, a loop. */
+static void repeat_item(struct scanner *scanner, size_t min, size_t max)
 {
     struct group *group = &scanner->groups[scanner->depth];
     size_t cost = group->last ? group->last : 1;
-    group->last = limited((cost + 2) * max);
+    size_t optional = max == UINT_MAX ? 1 : max - min;
+    group->last = limited(cost * min + (cost + 2) * optional);
 }
 
-/* --- escapes
- * --------------------------------------------------------------------------------------
- */
+/* --- escapes ---------------------------------------------------------------------------------- */
 
 /* \x41 and \x{41}: where it ends, or NULL where it is none or no ASCII character. */
 static const char *scan_hex(const char *at)
 {
     bool has_braces = *at == '{';
     const char *digits = at + has_braces;
-    size_t count = 0;
-    while (is_hex_digit(digits[count]) && count < 3)
-        count++;
-    if (count != 2 || digits[0] > '7')
+    if (!is_hex_digit(digits[0]) || !is_hex_digit(digits[1]) || digits[0] > '7')
         return NULL;
-    if (has_braces && digits[count] != '}')
+    if (has_braces && digits[2] != '}')
         return NULL;
-    return digits + count + has_braces;
+    return digits + 2 + has_braces;
+}
+
+/* How many ranges of characters the escape stands for. */
+static unsigned escape_ranges(char c)
+{
+    switch (c) {
+    case 'D':
+        return 2;
+    case 's':
+        return 3;
+    case 'S':
+    case 'w':
+        return 4;
+    case 'W':
+        return 5;
+    }
+    return 1;
 }
 
 /* A backslash and what belongs to it; *ret_cost is how many ranges of characters it stands for. */
@@ -108,7 +122,7 @@ static int scan_escape(struct scanner *scanner, bool is_in_class, unsigned *ret_
 {
     char c = scanner->at[1];
     const char *allowed = is_in_class ? "dDsSwWafnrtx" : "dDsSwWafnrtxbBAz";
-    *ret_cost = strchr("wWsSdD", c) && c ? 6 : 1;
+    *ret_cost = escape_ranges(c) * scanner->case_factor;
     if (is_digit(c))
         return refuse(scanner, "a back-reference or octal escape");
     if (c == '\0')
@@ -124,9 +138,7 @@ static int scan_escape(struct scanner *scanner, bool is_in_class, unsigned *ret_
     return 0;
 }
 
-/* --- classes
- * --------------------------------------------------------------------------------------
- */
+/* --- classes ---------------------------------------------------------------------------------- */
 
 /* "[:alpha:]" and the like inside a class: where it ends, or NULL. */
 static const char *scan_posix_class(const char *at)
@@ -142,38 +154,48 @@ static const char *scan_posix_class(const char *at)
     return NULL;
 }
 
-/* One member of a class; *cost is counted up by how many ranges it may be. */
+/* One member of a class, or a range of them; *cost is counted up by how many ranges it may be. */
 static int scan_member(struct scanner *scanner, unsigned *cost)
 {
+    enum { POSIX_RANGES_MAX = 4 };
     const char *at = scanner->at;
-    unsigned ranges = 2; /* as letters of either case */
-    if (*at == '\\') {
-        int err = scan_escape(scanner, true, &ranges);
-        *cost += ranges + 1;
-        return err;
-    }
+    unsigned ranges = scanner->case_factor;
+    int err = 0;
     if (at[0] == '[' && (at[1] == ':' || at[1] == '.' || at[1] == '=')) {
         const char *end = at[1] == ':' ? scan_posix_class(at) : NULL;
         if (!end)
             return refuse(scanner, "a class of this kind");
         scanner->at = end;
-        *cost += 6;
+        *cost += POSIX_RANGES_MAX * scanner->case_factor;
         return 0;
     }
-    scanner->at++;
+    if (*at == '\\')
+        err = scan_escape(scanner, true, &ranges);
+    else
+        scanner->at++;
     *cost += ranges;
+    if (err || scanner->at[0] != '-' || scanner->at[1] == ']' || scanner->at[1] == '\0')
+        return err;
+    scanner->at++; /* a range: its end costs nothing more */
+    if (*scanner->at == '\\')
+        return scan_escape(scanner, true, &ranges);
+    scanner->at++;
     return 0;
 }
 
 /* From "[" to "]". A "]" right behind "[" or "[^" is a member. */
 static int scan_class(struct scanner *scanner)
 {
-    unsigned cost = 1;
+    unsigned cost = 0;
     scanner->at++;
-    if (*scanner->at == '^')
+    if (*scanner->at == '^') {
         scanner->at++;
-    if (*scanner->at == ']')
+        cost++;
+    }
+    if (*scanner->at == ']') {
         scanner->at++;
+        cost++;
+    }
     while (*scanner->at && *scanner->at != ']') {
         int err = scan_member(scanner, &cost);
         if (err)
@@ -185,9 +207,7 @@ static int scan_class(struct scanner *scanner)
     return 0;
 }
 
-/* --- groups
- * ---------------------------------------------------------------------------------------
- */
+/* --- groups ----------------------------------------------------------------------------------- */
 
 /* Behind "(": where its content begins, or NULL for a group of a kind we do not have. "(?i)" has
  * none: *ret_has_content is false then. */
@@ -244,50 +264,49 @@ static void next_alternative(struct scanner *scanner)
     add_item(scanner, 1, false);
 }
 
-/* --- quantifiers
- * ----------------------------------------------------------------------------------
- */
+/* --- quantifiers ------------------------------------------------------------------------------ */
 
 /* Whether at is "{n}", "{n,}" or "{n,m}"; any other brace is a character. */
-static bool is_repetition(const char *at, const char **ret_end, unsigned long *ret_max)
+static bool is_repetition(const char *at, const char **ret_end, unsigned long *ret_min,
+                          unsigned long *ret_max)
 {
     char *end;
     if (!is_digit(at[1]))
         return false;
-    unsigned long min = strtoul(at + 1, &end, 10), max = min;
+    *ret_min = *ret_max = strtoul(at + 1, &end, 10);
     if (*end == ',' && is_digit(end[1])) {
-        max = strtoul(end + 1, &end, 10);
+        *ret_max = strtoul(end + 1, &end, 10);
     } else if (*end == ',') {
+        *ret_max = UINT_MAX;
         end++;
-        max = min + 1;
     }
-    *ret_max = max > min ? max : min;
     *ret_end = end + 1;
     return *end == '}';
 }
 
-static int scan_quantifier(struct scanner *scanner, const char *end, unsigned long max)
+static int scan_quantifier(struct scanner *scanner, const char *end, unsigned long min,
+                           unsigned long max)
 {
     if (scanner->was_repeated)
         return refuse(scanner, "a quantifier after another");
     if (!scanner->may_repeat)
         return refuse(scanner, "a quantifier that repeats nothing");
-    if (max > REGEX_REPEAT_MAX)
+    if (min > REGEX_REPEAT_MAX || (max > REGEX_REPEAT_MAX && max != UINT_MAX))
         return refuse(scanner, "a repetition of more than 1000");
-    repeat_item(scanner, max);
+    if (max < min)
+        return refuse(scanner, "a repetition that ends before it begins");
+    repeat_item(scanner, min, max);
     scanner->at = *end == '?' ? end + 1 : end;
     scanner->was_repeated = true;
     return 0;
 }
 
-/* --- all of it
- * ------------------------------------------------------------------------------------
- */
+/* --- all of it -------------------------------------------------------------------------------- */
 
 static int scan_step(struct scanner *scanner)
 {
     const char *end;
-    unsigned long max;
+    unsigned long min, max;
     unsigned cost;
     int err;
     char c = *scanner->at;
@@ -309,12 +328,14 @@ static int scan_step(struct scanner *scanner)
         next_alternative(scanner);
         return 0;
     case '*':
+        return scan_quantifier(scanner, scanner->at + 1, 0, UINT_MAX);
     case '+':
+        return scan_quantifier(scanner, scanner->at + 1, 1, UINT_MAX);
     case '?':
-        return scan_quantifier(scanner, scanner->at + 1, 1);
+        return scan_quantifier(scanner, scanner->at + 1, 0, 1);
     case '{':
-        if (is_repetition(scanner->at, &end, &max))
-            return scan_quantifier(scanner, end, max);
+        if (is_repetition(scanner->at, &end, &min, &max))
+            return scan_quantifier(scanner, end, min, max);
         break;
     }
     scanner->at++;
@@ -370,6 +391,7 @@ static int check_cost(const struct scanner *scanner)
 int regex_check(const char *field, const char *pattern, unsigned *ret_groups, struct errmsg *msg)
 {
     struct scanner scanner = {.field = field, .pattern = pattern, .at = pattern, .msg = msg};
+    scanner.case_factor = strstr(pattern, "(?") && strchr(pattern, 'i') ? 2 : 1;
     if (*pattern == '\0')
         return errmsg_set(msg, ERR_INVALID, "%s: is empty", field);
     if (strlen(pattern) > REGEX_BYTES_MAX)

@@ -186,9 +186,7 @@ static int check_match(const struct model_draft *draft, const Weir__V1__Match *m
     return err ? err : check_conditions(match, msg);
 }
 
-/* --- what becomes of the request
- * ------------------------------------------------------------------
- */
+/* --- what becomes of the request -------------------------------------------------------------- */
 
 static int check_backends(const Weir__V1__Route *route, struct errmsg *msg)
 {

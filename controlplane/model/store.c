@@ -110,8 +110,7 @@ void store_entry_activate(struct model_store *store, struct store_entry *entry,
     entry->active = object;
 }
 
-/* --- keys ----------------------------------------------------------------------------------------
- */
+/* --- keys ------------------------------------------------------------------------------------- */
 
 /* The kind and the name in key, or MODEL_KIND_COUNT and a sentence. */
 static enum model_kind parse_key(struct str key, struct str *ret_name, struct errmsg *msg)
@@ -174,8 +173,7 @@ static struct store_entry *entry_new(struct model_store *store, struct str key)
     return entry;
 }
 
-/* --- values -------------------------------------------------------------------------------------
- */
+/* --- values ----------------------------------------------------------------------------------- */
 
 static int parse_value(const struct model_kind_type *type, const struct model_change *change,
                        struct arena *arena, ProtobufCMessage **ret_message, struct errmsg *msg)
@@ -253,14 +251,17 @@ static void apply_put(struct model_store *store, const struct model_change *chan
     entry->value_hash = hash;
     entry->is_verdict_new = true;
     store->kinds[entry->kind].needs_settling = true;
-    model_object_unref(entry->pending);
-    entry->pending = NULL;
-
     struct errmsg msg = {0};
+    struct model_object *object = NULL;
     if (check_limits(store, entry, change, &msg) == 0)
-        entry->pending = decode(store, entry, change, &msg);
-    if (!entry->pending)
+        object = decode(store, entry, change, &msg);
+    entry->is_newest_bad = !object;
+    if (!object) {
         refuse(entry, &msg);
+        return;
+    }
+    model_object_unref(entry->pending);
+    entry->pending = object;
 }
 
 static void apply_delete(struct model_store *store, struct store_entry *entry)
@@ -274,6 +275,7 @@ static void apply_delete(struct model_store *store, struct store_entry *entry)
     if (entry->kind == MODEL_KIND_COUNT)
         return;
     store->kinds[entry->kind].needs_settling = true;
+    entry->is_newest_bad = false;
     store_entry_set_error(entry, NULL);
     store_entry_activate(store, entry, NULL);
     clear_warnings(&entry->warnings);
@@ -307,8 +309,7 @@ void model_store_apply(struct model_store *store, const struct model_change *cha
         delete_unseen(store);
 }
 
-/* --- models -------------------------------------------------------------------------------------
- */
+/* --- models ----------------------------------------------------------------------------------- */
 
 static int compare_names(const void *a, const void *b)
 {
@@ -357,8 +358,7 @@ struct model *model_store_build(struct model_store *store, int64_t revision)
     return model;
 }
 
-/* --- verdicts -----------------------------------------------------------------------------------
- */
+/* --- verdicts --------------------------------------------------------------------------------- */
 
 static struct model_verdict verdict_of(const struct store_entry *entry)
 {

@@ -20,6 +20,7 @@ struct store_entry {
         *pending;        /* valid by itself, and not yet held against the others, or NULL */
     char *error;         /* why the newest version is not in use, or NULL */
     struct vec warnings; /* of char * */
+    bool is_newest_bad;  /* the newest version is not even valid by itself */
     bool is_deleted;     /* kept until its verdict has been taken */
     bool is_seen;        /* while a complete list is applied */
     bool is_verdict_new;

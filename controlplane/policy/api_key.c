@@ -40,9 +40,7 @@ static void add(struct policy_sum *sum, const struct model_object *policy)
         sum->api_key = policy;
 }
 
-/* --- the filter's settings
- * ------------------------------------------------------------------------
- */
+/* --- the filter's settings -------------------------------------------------------------------- */
 
 static void build_credentials(struct arena *arena, const struct model *model, RouteConfig *config)
 {

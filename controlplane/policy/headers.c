@@ -33,9 +33,7 @@ static void add(struct policy_sum *sum, const struct model_object *policy)
     headers_add_changes(sum->arena, headers->response, &sum->response_mutations);
 }
 
-/* --- mutations
- * ------------------------------------------------------------------------------------
- */
+/* --- mutations -------------------------------------------------------------------------------- */
 
 /* To Envoy '%' begins a command such as %REQ(x)%; what operators write is taken as it is. */
 static char *escape_percent(struct arena *arena, const char *value)
@@ -131,9 +129,7 @@ void headers_add_changes(struct arena *arena, const Weir__V1__HeaderChanges *cha
     ADD_MAP(changes->set_if_absent, changes->n_set_if_absent, ADD_IF_ABSENT);
 }
 
-/* --- the filter's settings
- * ------------------------------------------------------------------------
- */
+/* --- the filter's settings -------------------------------------------------------------------- */
 
 static HeaderMutation **copy_list(struct arena *arena, const struct vec *mutations)
 {

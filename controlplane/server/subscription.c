@@ -131,6 +131,9 @@ static void set_wildcard(struct subscription *sub, bool is_wildcard)
     sub->out.is_complete = false; /* complete for what was asked then, not for this */
     sub->has_refused_set = false;
     sub->is_dirty = true;
+    /* Whoever was at fault may not be asked for any more. */
+    for (size_t i = 0; i < sub->len; i++)
+        entry_set_refused(sub, &sub->entries[i], 0, NULL);
     /* An empty answer is an answer: clients wait for the first one. */
     if (is_wildcard)
         sub->must_respond = true;
@@ -140,7 +143,7 @@ static void set_wildcard(struct subscription *sub, bool is_wildcard)
 static void ask_for(struct subscription *sub, struct subscription_entry *entry)
 {
     entry_set_named(sub, entry, true);
-    entry_set_refused(sub, entry, 0, NULL);
+    entry_leave_group(sub, entry);
     entry_set_has(entry, content_unknown());
     entry->is_asked_after_send = sub->out.nonce != 0;
     sub->is_dirty = true;
@@ -219,7 +222,7 @@ static void unsubscribe(struct subscription *sub, const struct name_list *list)
         if (!entry || !entry->is_named)
             continue;
         entry_set_named(sub, entry, false);
-        entry_set_refused(sub, entry, 0, NULL);
+        entry_leave_group(sub, entry);
         /* Still in the wildcard: the client is told what becomes of it. Otherwise it forgets it. */
         entry_set_has(entry, sub->is_wildcard ? content_unknown() : NULL);
         entry->is_asked_after_send = sub->is_wildcard && sub->out.nonce != 0;
@@ -429,20 +432,23 @@ static struct told told_by(struct subscription *sub)
     return told;
 }
 
-/* Leaves in told those that the text names, or all of them where it names none. */
-static void keep_suspects(struct told *told, struct str text)
+/* Suspects are those that the text names, or all of them where it names none; they come first. */
+static size_t find_suspects(struct told *told, struct str text)
 {
+    size_t count = 0;
     if (text.len > ERROR_TEXT_SEARCHED_BYTES)
         text.len = ERROR_TEXT_SEARCHED_BYTES;
-    size_t kept = 0;
     for (size_t i = 0; i < told->len; i++)
         if (text_names(text, told->items[i].name)) {
             struct pending_item named = told->items[i];
-            told->items[i] = told->items[kept];
-            told->items[kept++] = named;
+            told->items[i] = told->items[count];
+            told->items[count++] = named;
         }
-    if (kept)
-        told->len = kept;
+    if (count == 0)
+        count = told->len;
+    for (size_t i = 0; i < count; i++)
+        told->items[i].is_suspect = true;
+    return count;
 }
 
 static int compare_items(const void *a, const void *b)
@@ -465,11 +471,19 @@ static void ensure_item_entries(struct subscription *sub, const struct told *tol
 /* Where there are entries for them. */
 static void refuse_items(struct subscription *sub, const struct told *told)
 {
+    bool is_any_asked_again = false;
     for (size_t i = 0; i < told->len; i++) {
         struct subscription_entry *entry = entry_find(sub, told->items[i].name);
-        if (entry && !entry->is_asked_after_send)
+        if (entry && entry->is_asked_after_send)
+            is_any_asked_again = true;
+        else if (entry)
             entry_set_refused(sub, entry, sub->out.nonce, told->items[i].after);
+        if (entry)
+            entry->is_innocent = !told->items[i].is_suspect;
     }
+    /* It is sent again in any case; the next answer will tell whether it was at fault. */
+    if (is_any_asked_again)
+        release_group(sub, sub->out.nonce);
 }
 
 static void take_nack(struct subscription *sub, struct str text,
@@ -477,20 +491,19 @@ static void take_nack(struct subscription *sub, struct str text,
 {
     bool is_complete_state = !sub->is_delta && resource_type_has_wildcard(sub->type);
     struct told told = told_by(sub);
-    struct told suspects = told;
-    keep_suspects(&suspects, text);
-    for (size_t i = 0; i < suspects.len; i++)
-        on_refused(arg, suspects.items[i].name, suspects.items[i].after);
+    size_t suspect_count = find_suspects(&told, text);
+    for (size_t i = 0; i < suspect_count; i++)
+        on_refused(arg, told.items[i].name, told.items[i].after);
     /* A complete answer cannot be sent again without its suspects, so all of it is refused. */
+    if (!is_complete_state)
+        told.len = suspect_count;
     if (is_complete_state && sub->is_wildcard) {
         sub->has_refused_set = true;
         sub->refused_set = sub->out.target->version;
-        refuse_items(sub, &told);
     } else {
-        struct told *refused = is_complete_state ? &told : &suspects;
-        ensure_item_entries(sub, refused);
-        refuse_items(sub, refused);
+        ensure_item_entries(sub, &told);
     }
+    refuse_items(sub, &told);
     mem_free(told.items);
     clear_asked_after_send(sub);
     outstanding_clear(&sub->out);

@@ -38,6 +38,7 @@ struct subscription_entry {
     struct resource *has;     /* a reference; NULL: nothing */
     struct resource *refused; /* a reference; the content it refused, NULL: its removal */
     uint64_t refused_nonce;   /* of the response that was refused; 0: none */
+    bool is_innocent;         /* refused because it came together with what the error text names */
     bool is_named;            /* the client asked for it by this name */
     bool is_glob;             /* it asked for all names that begin with what is before the star */
     bool is_asked_after_send; /* since the outstanding response: its ACK says nothing about this */

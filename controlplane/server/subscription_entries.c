@@ -62,6 +62,7 @@ void entry_set_refused(struct subscription *sub, struct subscription_entry *entr
 {
     sub->refused_count += (size_t)(nonce != 0) - (size_t)(entry->refused_nonce != 0);
     entry->refused_nonce = nonce;
+    entry->is_innocent = false;
     struct resource *before = entry->refused;
     entry->refused = ref_or_null(content);
     resource_unref(before);
@@ -173,8 +174,29 @@ static bool is_needed(const struct subscription *sub, const struct subscription_
     return entry->is_named || (entry->has && is_subscribed(sub, entry->name, entry));
 }
 
+void release_group(struct subscription *sub, uint64_t nonce)
+{
+    for (size_t i = 0; nonce && i < sub->len; i++)
+        if (sub->entries[i].refused_nonce == nonce) {
+            entry_set_refused(sub, &sub->entries[i], 0, NULL);
+            sub->is_dirty = true;
+        }
+}
+
+void entry_leave_group(struct subscription *sub, struct subscription_entry *entry)
+{
+    if (entry->is_innocent)
+        entry_set_refused(sub, entry, 0, NULL);
+    else
+        release_group(sub, entry->refused_nonce);
+}
+
 void entries_sweep(struct subscription *sub)
 {
+    /* Nobody knows whether one that goes was the one at fault. */
+    for (size_t i = 0; sub->refused_count && i < sub->len; i++)
+        if (sub->entries[i].refused_nonce && !is_needed(sub, &sub->entries[i]))
+            entry_leave_group(sub, &sub->entries[i]);
     size_t kept = 0;
     for (size_t i = 0; i < sub->len; i++)
         if (is_needed(sub, &sub->entries[i]))

@@ -16,6 +16,11 @@ void entries_ensure(struct subscription *sub, const struct str *names, size_t co
 struct subscription_entry *entry_ensure(struct subscription *sub, struct str name);
 /* Removes the entries that say nothing that does not hold without them. */
 void entries_sweep(struct subscription *sub);
+/* All that was refused together in the response with that nonce may be sent again. */
+void release_group(struct subscription *sub, uint64_t nonce);
+/* The client does not ask for it any more, or asks anew: with a suspect the reason may have gone
+ * for which the others of its group wait. */
+void entry_leave_group(struct subscription *sub, struct subscription_entry *entry);
 void entries_clear(struct subscription *sub);
 
 /* The setters keep references and counts. content may be NULL. */
@@ -49,6 +54,7 @@ struct pending_item {
     struct str name;
     struct resource *before; /* NULL: nothing */
     struct resource *after;  /* NULL: removed */
+    bool is_suspect;         /* after a refusal: may be at fault */
 };
 
 #endif

@@ -32,9 +32,7 @@ static void release_refused(struct subscription *sub)
         uint64_t nonce = entry->refused_nonce;
         if (!nonce || resource_is_same(entry->refused, resource_set_find(sub->target, entry->name)))
             continue;
-        for (size_t j = 0; j < sub->len; j++)
-            if (sub->entries[j].refused_nonce == nonce)
-                entry_set_refused(sub, &sub->entries[j], 0, NULL);
+        release_group(sub, nonce);
     }
     if (sub->has_refused_set &&
         memcmp(&sub->refused_set, &sub->target->version, sizeof sub->refused_set) != 0)

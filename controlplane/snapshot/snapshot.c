@@ -188,6 +188,8 @@ void snapshot_share(struct snapshot *snapshot, const struct snapshot *previous)
 {
     for (int type = 0; previous && type < RESOURCE_TYPE_COUNT; type++) {
         struct resource_set *before = previous->sets[type];
+        if (snapshot->sets[type] == before)
+            continue;
         if (resource_set_is_same(snapshot->sets[type], before)) {
             resource_set_unref(snapshot->sets[type]);
             snapshot->sets[type] = resource_set_ref(before);

@@ -22,6 +22,15 @@ struct str etcd_key_below_prefix(const struct etcd_source *source, ProtobufCBina
     return str_slice(whole, source->prefix.len, whole.len);
 }
 
+/* JSON objects begin with a brace; what does not is read as YAML, of which JSON is a part. */
+static bool is_yaml(ProtobufCBinaryData value)
+{
+    size_t at = 0;
+    while (at < value.len && strchr(" \t\r\n", value.data[at]) && value.data[at])
+        at++;
+    return at < value.len && value.data[at] != '{';
+}
+
 struct source_entry etcd_entry_of(const struct etcd_source *source, const Mvccpb__KeyValue *kv)
 {
     return (struct source_entry){
@@ -29,6 +38,7 @@ struct source_entry etcd_entry_of(const struct etcd_source *source, const Mvccpb
         .value = {.data = (const char *)kv->value.data, .len = kv->value.len},
         .value_bytes = kv->value.len,
         .mod_revision = kv->mod_revision,
+        .is_yaml = is_yaml(kv->value),
     };
 }
 

@@ -311,6 +311,35 @@ static ProtobufCMessage *message_of(const struct status *status, const struct re
     return &document_of_proxy(proxy, status->served_by, arena)->base;
 }
 
+static void halve(size_t *count, bool *is_shorter)
+{
+    *is_shorter |= *count > 0;
+    *count /= 2;
+}
+
+/* Lists less of what there is many of. False where there is nothing to leave out. */
+static bool shorten(ProtobufCMessage *message)
+{
+    bool is_shorter = false;
+    if (message->descriptor == &weir__v1__proxy_status__descriptor) {
+        halve(&((Weir__V1__ProxyStatus *)message)->n_refused, &is_shorter);
+    } else {
+        halve(&((Weir__V1__ObjectStatus *)message)->n_refused_by, &is_shorter);
+        halve(&((Weir__V1__ObjectStatus *)message)->n_warnings, &is_shorter);
+    }
+    return is_shorter;
+}
+
+static bool print(ProtobufCMessage *message, struct buf *out)
+{
+    do {
+        buf_reset(out);
+        if (document_print(message, out))
+            return true;
+    } while (shorten(message));
+    return false;
+}
+
 static void write_record(struct status *status, struct record *record)
 {
     struct arena arena;
@@ -318,15 +347,13 @@ static void write_record(struct status *status, struct record *record)
     arena_init(&arena, 4096);
     buf_init(&out, DOCUMENT_BYTES_MAX);
     ProtobufCMessage *message = message_of(status, record, &arena);
-    bool is_printed = document_print(message, &out);
+    bool is_printed = print(message, &out);
     struct content_hash hash = content_hash_of(buf_str(&out));
     if (is_printed && memcmp(&hash, &record->written, sizeof hash) != 0) {
         record->written = hash;
         if (record->is_proxy) {
-            Weir__V1__ProxyStatus *proxy = (Weir__V1__ProxyStatus *)message;
-            proxy->updated = document_of_time(clock_wall_us(), &arena);
-            buf_reset(&out);
-            is_printed = document_print(message, &out);
+            ((Weir__V1__ProxyStatus *)message)->updated = document_of_time(clock_wall_us(), &arena);
+            is_printed = print(message, &out);
         }
         if (is_printed) {
             status->written++;

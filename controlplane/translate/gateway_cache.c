@@ -58,9 +58,7 @@ static void add_resource(struct vec *list, const struct vec *old, struct resourc
     vec_append(list, made);
 }
 
-/* --- inputs
- * ---------------------------------------------------------------------------------------
- */
+/* --- inputs ----------------------------------------------------------------------------------- */
 
 /* Everything that the gateway's resources are made from. Routes stand for themselves and for all
  * that is in them. True where it differs from last time. */
@@ -94,9 +92,7 @@ static bool inputs_changed(struct gateway_cache *gateway, const struct model *mo
     return !is_same;
 }
 
-/* --- route tables
- * ---------------------------------------------------------------------------------
- */
+/* --- route tables ----------------------------------------------------------------------------- */
 
 static bool same_hosts(const Weir__V1__Listener *a, const Weir__V1__Listener *b)
 {
@@ -281,9 +277,7 @@ static int make_grpc(struct update *update, const struct gateway_cache *gateway)
     return 0;
 }
 
-/* --- all of a gateway
- * -----------------------------------------------------------------------------
- */
+/* --- all of a gateway ------------------------------------------------------------------------- */
 
 static void make_listeners(struct update *update, const struct gateway_cache *gateway)
 {
@@ -294,6 +288,23 @@ static void make_listeners(struct update *update, const struct gateway_cache *ga
         add_resource(&update->listeners[CLIENT_ENVOY], &gateway->listeners[CLIENT_ENVOY],
                      translate_listener(update->model, update->object, listener, table));
     }
+}
+
+static int compare_texts(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+static int compare_resources(const void *a, const void *b)
+{
+    const struct resource *const *left = a, *const *right = b;
+    return str_compare((*left)->name, (*right)->name);
+}
+
+static void sort(struct vec *vec, int (*compare)(const void *, const void *))
+{
+    if (vec->len > 0)
+        qsort(vec->items, vec->len, sizeof(void *), compare);
 }
 
 static void name_services(struct gateway_cache *gateway, const struct update *update)
@@ -311,6 +322,7 @@ static void name_services(struct gateway_cache *gateway, const struct update *up
         }
     }
     map_done(&known);
+    sort(&gateway->service_names, compare_texts);
 }
 
 static void take_over(struct gateway_cache *gateway, struct update *update)
@@ -320,8 +332,11 @@ static void take_over(struct gateway_cache *gateway, struct update *update)
         clear_resources(&gateway->route_tables[i]);
         gateway->listeners[i] = update->listeners[i];
         gateway->route_tables[i] = update->route_tables[i];
+        sort(&gateway->listeners[i], compare_resources);
+        sort(&gateway->route_tables[i], compare_resources);
     }
     name_services(gateway, update);
+    gateway->is_changed = true;
 }
 
 static void discard(struct update *update)

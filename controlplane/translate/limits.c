@@ -5,6 +5,7 @@
 #include "controlplane/policy/build.h"
 
 #include <envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit.pb-c.h>
+#include <inttypes.h>
 
 enum { DYNAMIC_KEYS_DEFAULT = 10000 };
 
@@ -20,7 +21,7 @@ static char consumer_key[] = "consumer";
 static char consumer_header[] = CONSUMER_HEADER;
 static char method_key[] = "method";
 static char method_header[] = ":method";
-static char address_key[] = "remote_address"; /* Envoy's; it cannot be chosen */
+static char address_key[] = "masked_remote_address"; /* Envoy's; it cannot be chosen */
 
 /* --- one limit
  * ------------------------------------------------------------------------------------ The request
@@ -54,14 +55,17 @@ static Action *query_action(struct arena *arena, char *parameter, char *key)
     return action;
 }
 
+/* Whoever has an IPv6 address has 2^64 of them: they count as one. */
 static Action *address_action(struct arena *arena)
 {
     Action *action =
         build_message(arena, &envoy__config__route__v3__rate_limit__action__descriptor);
     action->action_specifier_case =
-        ENVOY__CONFIG__ROUTE__V3__RATE_LIMIT__ACTION__ACTION_SPECIFIER_REMOTE_ADDRESS;
-    action->remote_address = build_message(
-        arena, &envoy__config__route__v3__rate_limit__action__remote_address__descriptor);
+        ENVOY__CONFIG__ROUTE__V3__RATE_LIMIT__ACTION__ACTION_SPECIFIER_MASKED_REMOTE_ADDRESS;
+    action->masked_remote_address = build_message(
+        arena, &envoy__config__route__v3__rate_limit__action__masked_remote_address__descriptor);
+    action->masked_remote_address->v4_prefix_mask_len = build_u32(arena, 32);
+    action->masked_remote_address->v6_prefix_mask_len = build_u32(arena, 64);
     return action;
 }
 
@@ -145,9 +149,7 @@ static void add_limit(struct arena *arena, const struct model_object *object,
     config->descriptors[config->n_descriptors++] = descriptor;
 }
 
-/* --- the filter's settings
- * ------------------------------------------------------------------------
- */
+/* --- the filter's settings -------------------------------------------------------------------- */
 
 static LocalRateLimit *new_config(struct arena *arena)
 {
@@ -170,6 +172,29 @@ static void set_default_bucket(struct arena *arena, LocalRateLimit *config)
     config->always_consume_default_token_bucket = build_bool(arena, false);
 }
 
+/* How long after a refusal the next request can pass: the time in which a bucket gains one. */
+static uint64_t refill_s(const Weir__V1__Limit *limit)
+{
+    uint64_t per_ms = (uint64_t)duration_ms(limit->per, 0);
+    uint64_t per_request_ms = (per_ms + limit->requests - 1) / limit->requests;
+    return per_request_ms > 1000 ? (per_request_ms + 999) / 1000 : 1;
+}
+
+/* With several limits it is not known which one refuses: the slowest counts. */
+static void set_retry_after(struct arena *arena, LocalRateLimit *config, uint64_t seconds)
+{
+    Envoy__Config__Core__V3__HeaderValueOption *option =
+        build_message(arena, &envoy__config__core__v3__header_value_option__descriptor);
+    option->header = build_message(arena, &envoy__config__core__v3__header_value__descriptor);
+    option->header->key = build_text(arena, "retry-after");
+    option->header->value = arena_printf(arena, "%" PRIu64, seconds);
+    option->append_action =
+        ENVOY__CONFIG__CORE__V3__HEADER_VALUE_OPTION__HEADER_APPEND_ACTION__OVERWRITE_IF_EXISTS_OR_ADD;
+    config->response_headers_to_add = build_list(arena, 1);
+    config->response_headers_to_add[0] = option;
+    config->n_response_headers_to_add = 1;
+}
+
 static void note_dynamic_keys(const Weir__V1__Limit *limit, uint32_t *max_keys)
 {
     uint32_t keys = limit->max_keys ? limit->max_keys->value : DYNAMIC_KEYS_DEFAULT;
@@ -182,6 +207,7 @@ Google__Protobuf__Any *limits_config(struct arena *arena, const struct model *mo
 {
     LocalRateLimit *config = new_config(arena);
     uint32_t max_keys = 0;
+    uint64_t retry_after_s = 1;
     config->rate_limits = build_list(arena, count);
     config->descriptors = build_list(arena, count);
     for (size_t i = 0; i < count; i++) {
@@ -190,6 +216,8 @@ Google__Protobuf__Any *limits_config(struct arena *arena, const struct model *mo
             continue;
         add_limit(arena, limit, config);
         note_dynamic_keys(limit->limit, &max_keys);
+        if (refill_s(limit->limit) > retry_after_s)
+            retry_after_s = refill_s(limit->limit);
     }
     if (config->n_descriptors == 0)
         return NULL;
@@ -198,6 +226,7 @@ Google__Protobuf__Any *limits_config(struct arena *arena, const struct model *mo
     config->filter_enforced = build_all_requests(arena);
     config->enable_x_ratelimit_headers =
         ENVOY__EXTENSIONS__COMMON__RATELIMIT__V3__XRATE_LIMIT_HEADERS_RFCVERSION__DRAFT_VERSION_03;
+    set_retry_after(arena, config, retry_after_s);
     if (max_keys > 0)
         config->max_dynamic_descriptors = build_u32(arena, max_keys);
     return build_any(arena, &config->base);

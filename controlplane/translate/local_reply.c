@@ -12,8 +12,7 @@ typedef Envoy__Config__Accesslog__V3__AccessLogFilter Filter;
 typedef Envoy__Config__Core__V3__SubstitutionFormatString Format;
 typedef Envoy__Config__Route__V3__HeaderMatcher HeaderMatcher;
 
-/* --- bodies --------------------------------------------------------------------------------------
- */
+/* --- bodies ----------------------------------------------------------------------------------- */
 
 /* Members of the problem document; values are Envoy's format commands. %RESPONSE_CODE% alone is a
  * number. */
@@ -62,9 +61,7 @@ static Format *text_format(struct arena *arena)
     return format;
 }
 
-/* --- who gets which
- * --------------------------------------------------------------------------------
- */
+/* --- who gets which --------------------------------------------------------------------------- */
 
 static Filter *header_filter(struct arena *arena, const char *name, const char *prefix)
 {

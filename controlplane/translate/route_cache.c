@@ -7,8 +7,7 @@
  * kinds. */
 enum { INPUTS_MAX = 80, ARENA_BLOCK_BYTES = 8 * 1024 };
 
-/* --- who may call --------------------------------------------------------------------------------
- */
+/* --- who may call ----------------------------------------------------------------------------- */
 
 /* The first api_key policy among the named ones, or NULL; *ret_is_missing: one does not exist. */
 static const struct model_object *find_auth(const struct model *model, char *const *names,
@@ -86,9 +85,7 @@ struct auth_plan auth_plan_make(const struct model *model, const struct model_ob
     return plan;
 }
 
-/* --- encodings
- * ------------------------------------------------------------------------------------
- */
+/* --- encodings -------------------------------------------------------------------------------- */
 
 static void drop_encoding(struct encoded_route *encoded)
 {

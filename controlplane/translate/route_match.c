@@ -8,9 +8,7 @@ typedef Envoy__Config__Route__V3__HeaderMatcher HeaderMatcher;
 typedef Envoy__Config__Route__V3__QueryParameterMatcher QueryMatcher;
 typedef Envoy__Type__Matcher__V3__StringMatcher StringMatcher;
 
-/* --- paths
- * ----------------------------------------------------------------------------------------
- */
+/* --- paths ------------------------------------------------------------------------------------ */
 
 static void set_prefix(RouteMatch *match, char *prefix)
 {
@@ -55,9 +53,7 @@ static void set_path(struct arena *arena, RouteMatch *match, const Weir__V1__Pat
     set_prefix(match, root);
 }
 
-/* --- headers and query
- * ----------------------------------------------------------------------------
- */
+/* --- headers and query ------------------------------------------------------------------------ */
 
 static StringMatcher *exact_matcher(struct arena *arena, const char *text)
 {

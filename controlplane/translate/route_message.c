@@ -15,9 +15,7 @@ typedef Envoy__Config__Route__V3__RedirectAction RedirectAction;
 typedef Envoy__Config__Route__V3__DirectResponseAction DirectResponseAction;
 typedef Envoy__Type__Matcher__V3__RegexMatchAndSubstitute RegexRewrite;
 
-/* --- rewrites
- * -------------------------------------------------------------------------------------
- */
+/* --- rewrites --------------------------------------------------------------------------------- */
 
 static RegexRewrite *build_rewrite(struct arena *arena, char *pattern, char *substitution)
 {
@@ -95,9 +93,7 @@ static void set_rewrite(struct arena *arena, const Weir__V1__Route *route, Route
     }
 }
 
-/* --- actions
- * --------------------------------------------------------------------------------------
- */
+/* --- actions ---------------------------------------------------------------------------------- */
 
 static void set_clusters(struct arena *arena, const Weir__V1__Route *route, RouteAction *action)
 {
@@ -220,9 +216,7 @@ static void set_action(struct arena *arena, const struct route_source *source, R
         set_forward(arena, route, message);
 }
 
-/* --- filters
- * --------------------------------------------------------------------------------------
- */
+/* --- filters ---------------------------------------------------------------------------------- */
 
 static void add_filter_config(struct arena *arena, Route *message, const char *filter,
                               Google__Protobuf__Any *config)

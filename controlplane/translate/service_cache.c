@@ -23,7 +23,7 @@ void service_cache_begin(struct service_cache *cache)
     cache->round++;
 }
 
-void service_cache_end(struct service_cache *cache, const struct model *model)
+static void forget_unused(struct service_cache *cache)
 {
     struct vec gone = {0};
     MAP_FOR_EACH(entry, &cache->services) {
@@ -37,8 +37,20 @@ void service_cache_end(struct service_cache *cache, const struct model *model)
         resources_free(service);
     }
     vec_done(&gone);
+}
+
+void service_cache_end(struct service_cache *cache, const struct model *model, bool forget)
+{
+    if (forget)
+        forget_unused(cache);
     cache->service_list_id = model->lists[MODEL_SERVICE]->id;
     cache->endpoint_list_id = model->lists[MODEL_ENDPOINT]->id;
+}
+
+bool service_cache_is_current(const struct service_cache *cache, const struct model *model)
+{
+    return cache->service_list_id == model->lists[MODEL_SERVICE]->id &&
+           cache->endpoint_list_id == model->lists[MODEL_ENDPOINT]->id;
 }
 
 /* Takes made; keeps the old resource where the two say the same. */
@@ -88,9 +100,7 @@ const struct service_resources *service_cache_get(struct service_cache *cache,
         };
         map_put(&cache->services, resources->name, resources);
     }
-    bool is_changed = cache->service_list_id != model->lists[MODEL_SERVICE]->id ||
-                      cache->endpoint_list_id != model->lists[MODEL_ENDPOINT]->id;
-    if (resources->round != cache->round && (is_new || is_changed))
+    if (resources->round != cache->round && (is_new || !service_cache_is_current(cache, model)))
         update(resources, model, service);
     resources->round = cache->round;
     return resources;

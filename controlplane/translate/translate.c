@@ -39,9 +39,7 @@ static struct gateway_cache *get_gateway(struct translator *translator, struct s
     return gateway;
 }
 
-/* --- routes
- * ---------------------------------------------------------------------------------------
- */
+/* --- routes ----------------------------------------------------------------------------------- */
 
 static int compare_routes(const void *a, const void *b)
 {
@@ -116,18 +114,23 @@ static bool gateways_changed(const struct translator *translator, const struct m
     return false;
 }
 
-/* --- snapshots
- * ------------------------------------------------------------------------------------
- */
+/* --- snapshots -------------------------------------------------------------------------------- */
 
-static void add_all(struct snapshot_builder *builder, const struct vec *resources)
+/* The set of resources, which are sorted by name; the previous one (may be NULL) where it holds the
+ * same. One reference for the caller. */
+static struct resource_set *make_set(enum resource_type type, const struct vec *resources,
+                                     struct resource_set *previous)
 {
-    for (size_t i = 0; i < resources->len; i++)
-        snapshot_builder_add(builder, resource_ref(resources->items[i]));
+    struct resource *const *items = (struct resource *const *)resources->items;
+    bool is_same =
+        previous && previous->len == resources->len &&
+        (previous->len == 0 || memcmp(previous->items, items, previous->len * sizeof *items) == 0);
+    return is_same ? resource_set_ref(previous) : resource_set_new(type, items, resources->len);
 }
 
-static void add_services(struct translator *translator, struct snapshot_builder *builder,
-                         const struct model *model, const struct gateway_cache *gateway)
+static void collect_services(struct translator *translator, const struct model *model,
+                             const struct gateway_cache *gateway, struct vec *clusters,
+                             struct vec *endpoints)
 {
     for (size_t i = 0; i < gateway->service_names.len; i++) {
         const struct model_object *service =
@@ -136,24 +139,62 @@ static void add_services(struct translator *translator, struct snapshot_builder 
             continue; /* its share of requests is answered 503 */
         const struct service_resources *resources =
             service_cache_get(&translator->services, model, service);
-        snapshot_builder_add(builder, resource_ref(resources->cluster));
-        snapshot_builder_add(builder, resource_ref(resources->endpoints));
+        vec_append(clusters, resources->cluster);
+        vec_append(endpoints, resources->endpoints);
     }
 }
 
-/* What one kind of client of a gateway gets; one reference for the caller. */
-static struct snapshot *make_snapshot(struct translator *translator, const struct model *model,
-                                      struct gateway_cache *gateway, enum client_kind kind)
+/* A snapshot of the four sets, whose references it takes; the previous one where it has the same.
+ */
+static void set_snapshot(struct gateway_cache *gateway, enum client_kind kind, int64_t revision,
+                         struct resource_set *const sets[RESOURCE_TYPE_COUNT])
 {
-    struct snapshot_builder *builder = snapshot_builder_new(model->revision);
-    add_all(builder, &gateway->listeners[kind]);
-    add_all(builder, &gateway->route_tables[kind]);
-    add_services(translator, builder, model, gateway);
-    struct snapshot *snapshot = snapshot_builder_finish(builder);
-    snapshot_share(snapshot, gateway->snapshots[kind]);
-    snapshot_unref(gateway->snapshots[kind]);
+    struct snapshot *snapshot = MEM_NEW(struct snapshot);
+    snapshot->refs = 1;
+    snapshot->revision = revision;
+    memcpy(snapshot->sets, sets, sizeof snapshot->sets);
+    struct snapshot *previous = gateway->snapshots[kind];
+    if (previous && memcmp(previous->sets, snapshot->sets, sizeof snapshot->sets) == 0) {
+        snapshot_unref(snapshot);
+        return;
+    }
+    snapshot_unref(previous);
     gateway->snapshots[kind] = snapshot;
-    return snapshot_ref(snapshot);
+}
+
+static struct resource_set *previous_set(const struct gateway_cache *gateway, enum client_kind kind,
+                                         enum resource_type type)
+{
+    return gateway->snapshots[kind] ? gateway->snapshots[kind]->sets[type] : NULL;
+}
+
+/* Both kinds of clients have the same clusters and endpoints. */
+static void make_snapshots(struct translator *translator, const struct model *model,
+                           struct gateway_cache *gateway)
+{
+    struct vec clusters = {0}, endpoints = {0};
+    collect_services(translator, model, gateway, &clusters, &endpoints);
+    struct resource_set *cds = make_set(RESOURCE_CLUSTER, &clusters,
+                                        previous_set(gateway, CLIENT_ENVOY, RESOURCE_CLUSTER));
+    struct resource_set *eds = make_set(RESOURCE_ENDPOINTS, &endpoints,
+                                        previous_set(gateway, CLIENT_ENVOY, RESOURCE_ENDPOINTS));
+    for (int i = 0; i < CLIENT_KIND_COUNT; i++) {
+        enum client_kind kind = (enum client_kind)i;
+        struct resource_set *const sets[RESOURCE_TYPE_COUNT] = {
+            [RESOURCE_CLUSTER] = resource_set_ref(cds),
+            [RESOURCE_ENDPOINTS] = resource_set_ref(eds),
+            [RESOURCE_LISTENER] = make_set(RESOURCE_LISTENER, &gateway->listeners[kind],
+                                           previous_set(gateway, kind, RESOURCE_LISTENER)),
+            [RESOURCE_ROUTES] = make_set(RESOURCE_ROUTES, &gateway->route_tables[kind],
+                                         previous_set(gateway, kind, RESOURCE_ROUTES)),
+        };
+        set_snapshot(gateway, kind, model->revision, sets);
+    }
+    resource_set_unref(cds);
+    resource_set_unref(eds);
+    vec_done(&clusters);
+    vec_done(&endpoints);
+    gateway->is_changed = false;
 }
 
 static void forget_gateways(struct translator *translator)
@@ -188,16 +229,19 @@ struct world *translator_run(struct translator *translator, struct model *model,
     remember_lists(translator, model);
     translator->round++;
     service_cache_begin(&translator->services);
+    bool is_current = service_cache_is_current(&translator->services, model);
     for (size_t i = 0; i < gateways->len; i++) {
         struct gateway_cache *gateway = get_gateway(translator, gateways->items[i]->name);
         gateway->round = translator->round;
         if (gateway->problem[0] && on_problem)
             on_problem(gateway->name, gateway->problem, arg);
+        if (gateway->is_changed || !is_current || !gateway->snapshots[0])
+            make_snapshots(translator, model, gateway);
         for (int kind = 0; kind < CLIENT_KIND_COUNT; kind++)
             world_builder_add(builder, gateway->name, (enum client_kind)kind,
-                              make_snapshot(translator, model, gateway, (enum client_kind)kind));
+                              snapshot_ref(gateway->snapshots[kind]));
     }
-    service_cache_end(&translator->services, model);
+    service_cache_end(&translator->services, model, !is_current);
     forget_gateways(translator);
     return world_builder_finish(builder);
 }

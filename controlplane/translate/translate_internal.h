@@ -26,10 +26,12 @@ struct service_resources {
 };
 
 void service_cache_done(struct service_cache *cache);
-/* Before and after all calls of service_cache_get for a model; the latter forgets what was not
- * asked for. */
+/* Before and after all calls of service_cache_get for a model. forget: what was not asked for in
+ * between is dropped. */
 void service_cache_begin(struct service_cache *cache);
-void service_cache_end(struct service_cache *cache, const struct model *model);
+void service_cache_end(struct service_cache *cache, const struct model *model, bool forget);
+/* Whether no service and no endpoint differs between model and what was there last. */
+bool service_cache_is_current(const struct service_cache *cache, const struct model *model);
 /* The resources of a service that exists; borrowed until service_cache_end. */
 const struct service_resources *service_cache_get(struct service_cache *cache,
                                                   const struct model *model,
@@ -71,8 +73,7 @@ const struct encoded_route *route_cache_get(struct route_cache *cache, const str
                                             const struct model_object *route,
                                             const struct auth_plan *plan, uint64_t *last_serial);
 
-/* --- gateways (gateway_cache.c) -----------------------------------------------------------------
- */
+/* --- gateways (gateway_cache.c) --------------------------------------------------------------- */
 
 /* What a gateway's clients have. */
 struct gateway_cache {
@@ -81,9 +82,10 @@ struct gateway_cache {
     struct route_cache routes;
     uint64_t *inputs; /* of the resources below: ids and serials */
     size_t input_count;
-    struct vec listeners[CLIENT_KIND_COUNT];    /* of struct resource * */
-    struct vec route_tables[CLIENT_KIND_COUNT]; /* of struct resource * */
-    struct vec service_names;                   /* of char *: those its routes go to, each once */
+    struct vec listeners[CLIENT_KIND_COUNT];    /* of struct resource *, sorted by name */
+    struct vec route_tables[CLIENT_KIND_COUNT]; /* of struct resource *, sorted by name */
+    struct vec service_names; /* of char *: those its routes go to, each once, sorted */
+    bool is_changed;          /* the above differ from what the snapshots have */
     struct snapshot *snapshots[CLIENT_KIND_COUNT];
     char problem[256]; /* why the above is not of the last model, or "" */
 };

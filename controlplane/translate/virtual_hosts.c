@@ -69,9 +69,7 @@ static void place_routes(struct plan *plan, const struct model_object *const *ro
     }
 }
 
-/* --- less specific hosts
- * --------------------------------------------------------------------------
- */
+/* --- less specific hosts ---------------------------------------------------------------------- */
 
 /* Calls for each draft that covers draft's host, itself first, then less specific ones. */
 static struct draft *next_cover(const struct plan *plan, struct str *at, char buffer[256])

@@ -59,6 +59,13 @@ def test_a_route_put_changed_and_deleted(bed):
     bed.everywhere("no route any more", lambda port: fetch(port, "/r").status == 404)
 
 
+def test_a_value_may_be_yaml(bed):
+    bed.etcd.put("routes/y", "gateways: [weir, envoy]\nmatch:\n  path: {exact: /y}\n"
+                             "direct_response:\n  status: 200\n  body: yaml\n")
+    bed.everywhere("the route", lambda port: fetch(port, "/y").body == b"yaml")
+    bed.etcd.delete("routes/y")
+
+
 def test_the_status_says_live_on_both(bed):
     bed.etcd.put("routes/st", bed.route("/st", "a"))
     def live():

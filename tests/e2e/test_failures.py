@@ -32,7 +32,7 @@ class Bed:
                 "backends": [{"service": service}]}
 
     def works(self, target="/a"):
-        wait_until(lambda: fetch(self.port, target).status == 200, f"{target} to be answered")
+        wait_until(lambda: _answers(self.port, target), f"{target} to be answered")
 
     def still_works(self, target="/a"):
         assert fetch(self.port, target).status == 200
@@ -40,7 +40,7 @@ class Bed:
     def changes_arrive(self, name):
         """A change now is live soon: everything has recovered."""
         self.etcd.put(f"routes/{name}", self.route(f"/{name}"))
-        wait_until(lambda: fetch(self.port, f"/{name}").status == 200, f"/{name} after recovery", 30)
+        wait_until(lambda: _answers(self.port, f"/{name}"), f"/{name} after recovery", 30)
 
     def status_message(self, key, containing):
         def message():
@@ -209,10 +209,11 @@ def test_a_listener_port_that_is_taken(bed):
     wait_until(lambda: _answers(taken), "the listener once its port is free", 20)
 
 
-def _answers(port):
+def _answers(port, target="/a"):
     try:
-        return fetch(port, "/a").status == 200
-    except OSError:
+        answer = fetch(port, target)
+        return answer is not None and answer.status == 200
+    except (OSError, EOFError):
         return False
 
 

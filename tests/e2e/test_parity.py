@@ -146,6 +146,7 @@ class Case:
 
 
 KEY = ("x-api-key", "s3cret")
+RETRY_AFTER = {"retry-after": "stock Envoy 1.40 tells no client when to come back from a local limit"}
 CASES = [
     # --- which route ---
     Case("exact path", "/exact"),
@@ -204,7 +205,9 @@ CASES = [
     # --- answers without a back end ---
     Case("direct response", "/direct"),
     Case("direct response, HEAD", "/direct", method="HEAD"),
-    Case("direct response, POST with a body", "/direct", method="POST", body=b"abc"),
+    Case("direct response, POST with a body", "/direct", method="POST", body=b"abc", differs={
+        "connection": "Envoy answers at the head and closes; weir-proxy keeps the connection where "
+                      "all of the request is there"}),
     Case("direct response without body", "/direct-empty"),
     Case("direct response with an error status", "/direct-error"),
     Case("redirect to a host", "/to-host/x?y=z"),
@@ -260,19 +263,24 @@ CASES = [
     Case("key missing, client wants text", "/key", headers=[("Accept", "text/html")]),
     # --- limits: the last of `times` requests is compared ---
     Case("limit, first", "/limited"),
-    Case("limit, over it", "/limited", times=4),
+    Case("limit, over it", "/limited", times=4,
+         differs=RETRY_AFTER),
     Case("limit by consumer", "/each", headers=[KEY]),
-    Case("limit by consumer, over it", "/each", headers=[KEY], times=3),
+    Case("limit by consumer, over it", "/each", headers=[KEY], times=3,
+         differs=RETRY_AFTER),
     Case("limit by consumer, another", "/each", headers=[("x-api-key", "b0b")]),
     Case("limit by consumer, no key", "/each"),
     Case("limit by address", "/address"),
-    Case("limit by address, over it", "/address", times=3),
+    Case("limit by address, over it", "/address", times=3,
+         differs=RETRY_AFTER),
     Case("limit by header", "/tenant", headers=[("x-tenant", "t1")]),
-    Case("limit by header, over it", "/tenant", headers=[("x-tenant", "t1")], times=2),
+    Case("limit by header, over it", "/tenant", headers=[("x-tenant", "t1")], times=2,
+         differs=RETRY_AFTER),
     Case("limit by header, another", "/tenant", headers=[("x-tenant", "t2")]),
     Case("limit by header, without it", "/tenant", times=3),
     Case("limit with burst", "/burst", times=2),
-    Case("limit with burst, over it", "/burst", times=3),
+    Case("limit with burst, over it", "/burst", times=3,
+         differs=RETRY_AFTER),
     # --- header changes ---
     Case("header policy", "/headers", headers=[("x-remove", "1"), ("x-set", "client"),
                                                ("x-twice", "one")]),
@@ -280,7 +288,8 @@ CASES = [
     Case("header policy, answer of an error", "/headers?status=500"),
     Case("header changes of the route", "/ownheaders"),
     # --- failures ---
-    Case("back end refuses", "/refusing"),
+    Case("back end refuses", "/refusing", differs={
+        "body": "Envoy tells the client the errno of its connection to the back end"}),
     Case("no endpoint", "/empty"),
     Case("missing service", "/dangling"),
     Case("missing service of a weighted route", "/halfdangling"),
@@ -334,7 +343,7 @@ def essence(answer):
     found["status"] = answer.status
     found["request id is echoed"] = answer.header("x-request-id") is not None
     body = answer.body
-    if answer.header("x-backend") and body.startswith(b"{"):
+    if body.startswith(b'{\n  "backend"'):
         seen = json.loads(body)
         seen["headers"] = {name.lower(): value for name, value in seen["headers"].items()
                            if name.lower() not in SEEN_BY_BACKEND_IGNORED}
@@ -342,7 +351,7 @@ def essence(answer):
         found["content-length"] = None  # the described headers differ in length
     elif answer.header("content-type") == "application/problem+json" and body:
         problem = json.loads(body)
-        assert problem.pop("request_id", None), "a problem document names its request"
+        found["request id in the body"] = problem.pop("request_id", None) is not None
         found["body"] = problem
         found["content-length"] = None
     else:

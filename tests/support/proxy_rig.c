@@ -33,9 +33,8 @@ const char rig_routes_to_a[] =
 
 static struct sockaddr_in loopback(uint16_t port)
 {
-    return (struct sockaddr_in){.sin_family = AF_INET,
-                                .sin_port = htons(port),
-                                .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    return (struct sockaddr_in){
+        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 }
 
 static void set_address(struct arena *arena, struct address *address, uint16_t port)
@@ -90,8 +89,7 @@ static void add_router(struct proxy_rig *rig, struct listener_config *listener)
     listener->filter_count = 1;
     listener->filters->type = &router_filter;
     listener->filters->name_slot = name_slots_acquire(rig->filter_slots, STR("router"));
-    ck_assert_int_eq(
-        router_filter.load(&load, &router.base, &listener->filters->config, NULL), 0);
+    ck_assert_int_eq(router_filter.load(&load, &router.base, &listener->filters->config, NULL), 0);
 }
 
 struct rig_config *rig_config_new(struct proxy_rig *rig)

@@ -40,9 +40,7 @@
 
 enum { TEXT_BYTES_MAX = 64 * 1024 * 1024, STEPS_MAX = 9 };
 
-/* --- files
- * ----------------------------------------------------------------------------------------
- */
+/* --- files ------------------------------------------------------------------------------------ */
 
 /* The whole file, or false where there is none. */
 static bool read_file(const char *path, struct buf *ret_bytes)
@@ -114,9 +112,7 @@ static void check_file(const char *path, struct str text)
         compare_file(path, text);
 }
 
-/* --- policy in
- * ------------------------------------------------------------------------------------
- */
+/* --- policy in -------------------------------------------------------------------------------- */
 
 static int is_visible(const struct dirent *entry)
 {
@@ -209,9 +205,7 @@ static bool apply_directory(struct model_store *store, const char *directory, in
     return true;
 }
 
-/* --- verdicts and resources out
- * -------------------------------------------------------------------
- */
+/* --- verdicts and resources out --------------------------------------------------------------- */
 
 struct lines {
     struct arena arena;
@@ -331,9 +325,7 @@ static void check_snapshot(const char *name, const struct world_entry *entry)
     buf_done(&bytes);
 }
 
-/* --- cases
- * ----------------------------------------------------------------------------------------
- */
+/* --- cases ------------------------------------------------------------------------------------ */
 
 /* A world made at once must be the one that was made step by step. */
 static void check_same_from_scratch(struct model *model, const struct world *world)

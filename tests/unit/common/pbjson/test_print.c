@@ -42,6 +42,13 @@ START_TEST(output_may_be_indented)
 }
 END_TEST
 
+START_TEST(false_may_be_printed)
+{
+    static const struct pbjson_options options = {.print_false = true};
+    check_reads_with(K, SYNTAX_JSON, "{\"int32\":1}", "{\"int32\":1,\"boolean\":false}", &options);
+}
+END_TEST
+
 static bool is_secret(const ProtobufCMessageDescriptor *message,
                       const ProtobufCFieldDescriptor *field)
 {
@@ -286,8 +293,9 @@ START_TEST(base64_is_that_of_the_rfc)
 }
 END_TEST
 
-TEST_MAIN("pbjson print", output_may_be_indented, secrets_are_redacted_where_they_are_set,
-          secrets_in_an_any_are_redacted, an_enum_number_without_a_name_is_printed_as_a_number,
+TEST_MAIN("pbjson print", output_may_be_indented, false_may_be_printed,
+          secrets_are_redacted_where_they_are_set, secrets_in_an_any_are_redacted,
+          an_enum_number_without_a_name_is_printed_as_a_number,
           a_map_is_sorted_and_the_last_of_equal_keys_wins,
           an_entry_without_a_value_has_an_empty_one,
           bytes_that_are_not_utf_8_do_not_break_the_output, a_full_buffer_is_an_error,

@@ -470,16 +470,16 @@ START_TEST(updates_are_told_apart_from_additions)
 }
 END_TEST
 
-/* --- memory
- * ------------------------------------------------------------------------------------------ */
+/* --- memory ----------------------------------------------------------------------------------- */
 
 static char *many(int count, int changed, bool with_content)
 {
-    char *text = mem_alloc((size_t)count * 16 + 1);
-    size_t len = 0;
+    size_t size = (size_t)count * 16 + 1, len = 0;
+    char *text = mem_alloc(size);
     text[0] = '\0';
     for (int i = 0; i < count; i++)
-        len += (size_t)sprintf(text + len, with_content ? "n%03d=%d " : "n%03d ", i, i == changed);
+        len += (size_t)snprintf(text + len, size - len, with_content ? "n%03d=%d " : "n%03d ", i,
+                                i == changed);
     return text;
 }
 
@@ -552,11 +552,12 @@ START_TEST(too_many_names_are_refused)
 {
     enum { COUNT = SUBSCRIPTION_NAMES_MAX + 1 };
     begin(RESOURCE_ENDPOINTS, "");
-    char *texts = mem_alloc((size_t)COUNT * 8);
+    char *texts = mem_alloc((size_t)COUNT * 16);
     struct str *names = mem_alloc_zero(COUNT, sizeof *names);
-    for (int i = 0; i < COUNT; i++)
-        names[i] =
-            (struct str){.data = texts + i * 8, .len = (size_t)sprintf(texts + i * 8, "%d", i)};
+    for (int i = 0; i < COUNT; i++) {
+        snprintf(texts + i * 16, 16, "%d", i);
+        names[i] = str_from(texts + i * 16);
+    }
     enum subscription_outcome outcome;
     struct errmsg msg;
     struct subscription_request raw = {.subscribe = names, .subscribe_count = COUNT};

@@ -159,8 +159,7 @@ START_TEST(a_bridge_makes_before_it_breaks)
 }
 END_TEST
 
-/* --- what needs what
- * --------------------------------------------------------------------------------- */
+/* --- what needs what -------------------------------------------------------------------------- */
 
 static struct resource *eds_cluster(const char *name, const char *service)
 {
@@ -242,8 +241,7 @@ START_TEST(a_listener_without_its_routes_is_refused)
 }
 END_TEST
 
-/* --- worlds
- * ------------------------------------------------------------------------------------------ */
+/* --- worlds ----------------------------------------------------------------------------------- */
 
 static struct world *world_of(struct snapshot *public, struct snapshot *partner)
 {
@@ -281,6 +279,19 @@ START_TEST(an_unchanged_snapshot_of_a_new_world_is_the_one_before)
 }
 END_TEST
 
+START_TEST(a_world_may_hold_the_very_snapshot_of_the_one_before)
+{
+    struct world *before = world_of(snapshot_of("a=1", "", "", ""), snapshot_of("b=1", "", "", ""));
+    struct snapshot *public = world_find(before, STR("public"), CLIENT_ENVOY);
+    struct world *after = world_of(snapshot_ref(public), snapshot_of("b=1", "", "", ""));
+    world_share(after, before);
+    ck_assert_ptr_eq(world_find(after, STR("public"), CLIENT_ENVOY), public);
+    world_unref(before);
+    expect_names(public, RESOURCE_CLUSTER, "a=1");
+    world_unref(after);
+}
+END_TEST
+
 static void count_problem(struct str gateway, const char *sentence, void *arg)
 {
     (void)gateway, (void)sentence;
@@ -311,4 +322,5 @@ TEST_MAIN("snapshot", a_resource_is_a_valid_field_of_both_forms_of_response,
           a_cluster_without_its_endpoints_is_refused, a_listener_without_its_routes_is_refused,
           a_world_finds_the_snapshot_of_a_gateway_and_kind_of_client,
           an_unchanged_snapshot_of_a_new_world_is_the_one_before,
+          a_world_may_hold_the_very_snapshot_of_the_one_before,
           a_gateway_with_dangling_names_keeps_what_it_had)

@@ -1,0 +1,109 @@
+#include "tests/support/test.h"
+
+#include "controlplane/flags.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static struct flags flags;
+static struct errmsg msg;
+
+static int parse(const char *a, const char *b, const char *c, const char *d)
+{
+    const char *argv[] = {"weir-control", a, b, c, d, NULL};
+    int argc = 1;
+    while (argv[argc])
+        argc++;
+    return flags_parse(&flags, argc, (char **)argv, &msg);
+}
+
+START_TEST(defaults_are_those_of_the_help_text)
+{
+    ck_assert_int_eq(parse(NULL, NULL, NULL, NULL), 0);
+    ck_assert_int_eq(flags.source, FLAGS_SOURCE_ETCD);
+    ck_assert_uint_eq(flags.etcd_endpoint_count, 1);
+    ck_assert_ptr_nonnull(strstr(flags_help(), flags.etcd_endpoints[0]));
+    ck_assert_ptr_nonnull(strstr(flags_help(), flags.prefix));
+    ck_assert_ptr_nonnull(strstr(flags_help(), flags.xds_address));
+    ck_assert_ptr_nonnull(strstr(flags_help(), flags.admin_address));
+    ck_assert_uint_gt(strlen(flags.id), 0);
+    flags_done(&flags);
+}
+END_TEST
+
+START_TEST(values_follow_or_come_behind_an_equals_sign)
+{
+    ck_assert_int_eq(parse("--prefix=/a/", "--xds-address", "[::1]:1", NULL), 0);
+    ck_assert_str_eq(flags.prefix, "/a/");
+    ck_assert_str_eq(flags.xds_address, "[::1]:1");
+    flags_done(&flags);
+}
+END_TEST
+
+START_TEST(endpoints_are_a_list)
+{
+    ck_assert_int_eq(parse("--etcd-endpoints", "a:1,https://b:2", NULL, NULL), 0);
+    ck_assert_uint_eq(flags.etcd_endpoint_count, 2);
+    ck_assert_str_eq(flags.etcd_endpoints[0], "a:1");
+    ck_assert_str_eq(flags.etcd_endpoints[1], "https://b:2");
+    flags_done(&flags);
+    ck_assert_int_eq(parse("--etcd-endpoints", "a:1,", NULL, NULL), ERR_INVALID);
+    flags_done(&flags);
+}
+END_TEST
+
+#define expect_error(sentence, ...)                                                                \
+    do {                                                                                           \
+        ck_assert_int_eq(parse(__VA_ARGS__), ERR_INVALID);                                         \
+        ck_assert_str_eq(msg.text, sentence);                                                      \
+        flags_done(&flags);                                                                        \
+    } while (0)
+
+START_TEST(what_is_wrong_is_named)
+{
+    expect_error("there is no flag --nope; see --help", "--nope", "1", NULL, NULL);
+    expect_error("there is no flag --nope; see --help", "--nope=1", NULL, NULL, NULL);
+    expect_error("\"serve\" is no flag; see --help", "serve", NULL, NULL, NULL);
+    expect_error("--prefix: the value is missing", "--prefix", NULL, NULL, NULL);
+    expect_error("--prefix: the value is empty", "--prefix=", NULL, NULL, NULL);
+    expect_error("--source: \"consul\" is neither etcd nor dir", "--source", "consul", NULL, NULL);
+    expect_error("--source dir needs --directory", "--source", "dir", NULL, NULL);
+    expect_error("--directory needs --source dir", "--directory", "/x", NULL, NULL);
+    expect_error("--etcd-user and --etcd-password-file go together", "--etcd-user", "u", NULL,
+                 NULL);
+    expect_error("--etcd-cert and --etcd-key go together", "--etcd-key", "k", NULL, NULL);
+}
+END_TEST
+
+START_TEST(the_password_comes_from_a_file_without_its_line_end)
+{
+    char path[] = "/tmp/weir-test-XXXXXX";
+    int fd = mkstemp(path);
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_eq(write(fd, "s3cret\n", 7), 7);
+    close(fd);
+    ck_assert_int_eq(parse("--etcd-user", "u", "--etcd-password-file", path), 0);
+    ck_assert_str_eq(flags.etcd_password, "s3cret");
+    flags_done(&flags);
+    unlink(path);
+    ck_assert_int_eq(parse("--etcd-user", "u", "--etcd-password-file", path), ERR_INVALID);
+    ck_assert_ptr_nonnull(strstr(msg.text, path));
+    flags_done(&flags);
+}
+END_TEST
+
+START_TEST(help_and_version_need_nothing_else)
+{
+    ck_assert_int_eq(parse("--source", "dir", "--help", NULL), 0);
+    ck_assert(flags.wants_help);
+    flags_done(&flags);
+    ck_assert_int_eq(parse("--version", NULL, NULL, NULL), 0);
+    ck_assert(flags.wants_version);
+    flags_done(&flags);
+}
+END_TEST
+
+TEST_MAIN("flags", defaults_are_those_of_the_help_text, values_follow_or_come_behind_an_equals_sign,
+          endpoints_are_a_list, what_is_wrong_is_named,
+          the_password_comes_from_a_file_without_its_line_end, help_and_version_need_nothing_else)
