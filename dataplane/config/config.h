@@ -13,7 +13,8 @@
 #define DATAPLANE_CONFIG_CONFIG_H
 
 #include "common/base/arena.h"
-#include "common/base/map.h"
+#include "common/base/vec.h"
+#include "dataplane/config/name_slots.h"
 #include "dataplane/config/shared_state.h"
 #include "dataplane/http/path.h"
 
@@ -65,15 +66,19 @@ struct filter_route_config {
 struct listener_config {
     uint32_t refs;
     struct arena arena;
-    uint64_t hash; /* of the encoded resource: equal hash = unchanged */
+    uint64_t hash; /* of the encoded resource, keyed by process: equal = unchanged */
     struct str name;
     struct address address;
     uint32_t connection_buffer_bytes; /* per_connection_buffer_limit_bytes: the high watermark */
     uint32_t tcp_backlog;
 
+    struct name_slots *slots; /* of filter instance names; a reference on each filter's is held */
+    struct vec states;        /* struct shared_state taken by filters and logs; references */
+
     struct str stat_prefix;
     struct shared_state *stats;        /* struct stats_scope */
     struct str route_config_name;      /* rds; empty where routes are inline */
+    uint64_t routes_fetch_timeout_ms;  /* how long it waits for them at first; 0: for ever */
     struct route_table *inline_routes; /* a reference, or NULL */
     struct filter_config *filters;     /* in request order; the router last */
     uint32_t filter_count;
@@ -125,6 +130,18 @@ struct endpoints_config {
     uint32_t host_count;
 };
 
+/* An endpoint that is known by its host name until it has been resolved. */
+struct dns_target {
+    struct str host;
+    uint16_t port;
+    uint32_t weight;
+    uint32_t priority;
+    bool is_healthy;
+};
+
+/* Envoy's names and order. DNS_AUTO: IPv6 addresses where there are any, else IPv4. */
+enum dns_family { DNS_AUTO, DNS_V4_ONLY, DNS_V6_ONLY, DNS_V4_PREFERRED, DNS_ALL };
+
 enum cluster_discovery { CLUSTER_STATIC, CLUSTER_STRICT_DNS, CLUSTER_LOGICAL_DNS, CLUSTER_EDS };
 
 /* Envoy's circuit_breakers.thresholds of DEFAULT priority. */
@@ -163,11 +180,16 @@ struct cluster_config {
     struct arena arena;
     uint64_t hash;
     struct str name;
-    uint32_t slot; /* name_slots of cluster names; a reference */
+    struct name_slots *slots;
+    uint32_t slot; /* of the cluster's name, in slots; a reference */
     enum cluster_discovery discovery;
-    struct str endpoints_name; /* eds service_name, or the cluster's own name */
-    struct endpoints_config
-        *endpoints; /* of STATIC and DNS clusters: the load_assignment; else NULL */
+    struct str endpoints_name;           /* eds service_name, or the cluster's own name */
+    struct endpoints_config *endpoints;  /* of STATIC clusters: the load_assignment; else NULL */
+    uint64_t endpoints_fetch_timeout_ms; /* how long it waits for EDS at first; 0: for ever */
+    struct dns_target *dns_targets;      /* of DNS clusters, to be resolved by xds/dns.h */
+    uint32_t dns_target_count;
+    uint64_t dns_refresh_ms;
+    enum dns_family dns_family;
     const struct load_balancer_type *load_balancer; /* upstream/load_balancer.h */
     uint64_t connect_timeout_ms;
     uint64_t idle_timeout_ms; /* of a pooled connection; default 1 h */
@@ -182,6 +204,8 @@ struct cluster_config {
         *limits; /* struct cluster_limits (upstream/limits.h): counts against thresholds */
     struct shared_state
         *breaker_state; /* struct breaker (upstream/breaker.h), NULL unless enabled */
+    struct shared_state
+        *outlier_state; /* struct outlier (upstream/outlier.h), NULL unless enabled */
 };
 
 /* What a worker runs: the parts, and how they fit together. Indexed arrays; names in no order. */
@@ -199,6 +223,17 @@ struct config {
     } * clusters;
     uint32_t cluster_count;
 };
+
+/* New zeroed parts with one reference and an empty arena. */
+struct listener_config *listener_config_new(void);
+struct cluster_config *cluster_config_new(void);
+struct endpoints_config *endpoints_config_new(void);
+/* A configuration with room for so many listeners and clusters, all NULL. Each reference put there
+ * becomes the configuration's. */
+struct config *config_new(uint32_t listener_count, uint32_t cluster_count);
+
+/* Of route/route.h, which lies above this folder: a configuration holds references on tables. */
+void route_table_unref(struct route_table *table);
 
 /* References on parts; main thread; the last unref frees the part and what it refers to. NULL is
  * fine for the unrefs. */

@@ -1,40 +1,11 @@
 /*
- * A worker: one thread, one loop, its own listeners (SO_REUSEPORT), connections, pools and
- * statistics blocks. Workers share nothing but the configuration and the few counted things in
- * shared_state.h.
+ * The workers of the proxy: starting them, giving them configurations and listening sockets
+ * (SO_REUSEPORT, one per worker), draining, stopping. What a worker is: config/worker.h.
  */
 #ifndef DATAPLANE_LISTENER_WORKER_H
 #define DATAPLANE_LISTENER_WORKER_H
 
-#include "common/base/chunk.h"
-#include "common/io/loop.h"
-#include "dataplane/config/config.h"
-
-struct access_log_writer; /* http/access_log.h */
-struct cluster;           /* upstream/cluster.h */
-struct worker_pool;
-
-/* One worker's hold on one configuration. Streams count on it; when the worker has moved on and the
- * last stream is done, it is posted to the main thread, which drops the configuration. */
-struct config_lease {
-    struct config *config;
-    struct worker *worker;
-    uint32_t refs;
-    struct loop_post post;
-};
-
-struct worker {
-    uint32_t index;
-    struct loop *loop;
-    struct worker_pool *pool;
-    struct chunk_pool chunks;
-    struct config_lease *lease; /* the newest; NULL before the first */
-    struct cluster **clusters;  /* by slot; NULL: no such cluster */
-    uint32_t cluster_slots;
-    struct access_log_writer *log_writer;
-    uint64_t random_state; /* xorshift; for weighted arms and request ids */
-    bool is_draining;
-};
+#include "dataplane/config/worker.h"
 
 struct worker_pool_options {
     uint32_t workers;
@@ -50,6 +21,8 @@ struct worker_pool *worker_pool_new(const struct worker_pool_options *options);
  * taken is a NACK and not a surprise. */
 int worker_pool_bind(struct worker_pool *pool, const struct listener_config *listener,
                      struct errmsg *msg) MUST_CHECK;
+/* The port it got there, for an address with port 0; 0 where the address is not bound. */
+uint16_t worker_pool_port(const struct worker_pool *pool, struct str address);
 /* Gives config (takes a reference of its own) to every worker; each takes it at its next loop turn.
  * Listeners that are not in it any more drain. */
 void config_publish(struct worker_pool *pool, struct config *config);
@@ -59,13 +32,11 @@ bool worker_pool_is_current(const struct worker_pool *pool);
  * connection is gone or after timeout_ms. */
 void worker_pool_drain(struct worker_pool *pool, uint64_t timeout_ms, void (*on_done)(void *arg),
                        void *arg);
-/* Stops and joins the threads and frees the pool. */
+/* How many workers there are, and one of them (for loop_post to its loop; any thread). */
+uint32_t worker_pool_size(const struct worker_pool *pool);
+struct worker *worker_pool_worker(struct worker_pool *pool, uint32_t index);
+/* Stops and joins the threads, cutting connections that are left, and frees the pool. Leases still
+ * come back to the main loop, which must be run or freed after this. NULL is fine. */
 void worker_pool_free(struct worker_pool *pool);
-
-struct config_lease *config_lease_ref(struct config_lease *lease);
-/* Worker's thread. */
-void config_lease_unref(struct config_lease *lease);
-/* 64 random bits, not for secrets. */
-uint64_t worker_random(struct worker *worker);
 
 #endif

@@ -71,7 +71,8 @@ void xds_rig_open(struct xds_rig *rig, bool expects_control_plane, uint64_t init
                                                .unsubscribe = on_unsubscribe,
                                                .changed = on_changed},
                                     .expects_control_plane = expects_control_plane,
-                                    .init_timeout_ms = init_timeout_ms};
+                                    .init_timeout_ms = init_timeout_ms,
+                                    .linger_ms = XDS_RIG_LINGER_MS};
     rig->store = store_new(&options);
 }
 

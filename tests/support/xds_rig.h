@@ -8,6 +8,8 @@
 #include "dataplane/xds/ignored_fields.h"
 #include "dataplane/xds/store.h"
 
+enum { XDS_RIG_LINGER_MS = 50 };
+
 struct xds_rig {
     struct loop *loop;
     struct pbjson_registry *types;

@@ -1,0 +1,83 @@
+/*
+ * The proxy's admin pages, with Envoy's paths and forms: /ready, /stats, /stats/prometheus,
+ * /config_dump, /clusters, /listeners, /server_info, and the changing ones (POST only):
+ * /drain_listeners, /quitquitquit, /healthcheck/fail, /healthcheck/ok, /logging, /reopen_logs.
+ * Served by common/io/admin_server on the main loop.
+ *
+ * What workers own (hosts) is collected by posting to them and waiting, at most
+ * ADMIN_WORKER_WAIT_MS; a worker that does not answer in time is left out, and the page says so.
+ */
+#ifndef DATAPLANE_ADMIN_ADMIN_H
+#define DATAPLANE_ADMIN_ADMIN_H
+
+#include "common/base/err.h"
+#include "common/io/loop.h"
+#include "dataplane/config/config.h"
+#include "dataplane/listener/worker.h"
+
+struct admin;
+struct pbjson_registry;
+
+enum { ADMIN_WORKER_WAIT_MS = 1000 };
+
+enum admin_state {
+    ADMIN_LIVE,             /* serving */
+    ADMIN_DRAINING,         /* shutting down */
+    ADMIN_PRE_INITIALIZING, /* nothing to serve yet */
+    ADMIN_INITIALIZING,     /* configuration is on its way */
+};
+
+/* One resource as it was received: a row of /config_dump. Borrowed during the visit. */
+struct admin_resource {
+    struct str type_url;
+    struct str name;
+    struct str version;
+    struct str bytes;         /* the encoded message */
+    uint64_t updated_wall_us; /* since 1970 */
+    bool is_static;           /* of the bootstrap */
+    bool is_warming;          /* received and waiting for others */
+    struct str error;         /* why its newest version was refused; empty: it was not */
+    struct str error_version;
+};
+typedef void admin_resource_fn(const struct admin_resource *resource, void *arg);
+
+/* What the pages ask the rest of the proxy for. Every function is called on the main thread and
+ * must answer at once; NULL = not there (its page says 404, or leaves the part out). arg is passed
+ * to each. */
+struct admin_source {
+    void *arg;
+    enum admin_state (*state)(void *arg);
+    /* A sentence where the configuration served is an old one (control plane away, started from the
+     * copy on disk); NULL: it is current. */
+    const char *(*stale)(void *arg);
+    const struct config *(*config)(void *arg); /* newest published one, or NULL */
+    /* The bootstrap as a message of its own type, or NULL. */
+    const ProtobufCMessage *(*bootstrap)(void *arg);
+    void (*visit_resources)(void *arg, admin_resource_fn *visit, void *visit_arg);
+    /* Node id and cluster, for /server_info. */
+    void (*node)(void *arg, struct str *ret_id, struct str *ret_cluster);
+    void (*drain_listeners)(void *arg);
+    void (*quit)(void *arg);
+};
+
+struct admin_options {
+    struct loop *loop;           /* main loop */
+    struct worker_pool *workers; /* may be NULL (tests) */
+    struct shared_registry *shared;
+    struct access_log_writer *log_writer;   /* may be NULL */
+    const struct pbjson_registry *registry; /* for Any in /config_dump */
+    const char *version;                    /* of the program; static storage */
+    struct admin_source source;
+};
+
+/* Main thread, as everything here. */
+struct admin *admin_new(const struct admin_options *options);
+/* NULL is fine. */
+void admin_free(struct admin *admin);
+/* Begins to answer at "ip:port"; 0 or ERR_* with a sentence (see admin_server_listen). */
+int admin_listen(struct admin *admin, const char *address, struct errmsg *msg) MUST_CHECK;
+uint16_t admin_port(const struct admin *admin);
+/* False after POST /healthcheck/fail (until /healthcheck/ok): readiness answers 503. */
+bool admin_is_healthy(const struct admin *admin);
+
+#endif
