@@ -97,6 +97,18 @@ char *arena_copy_string(struct arena *arena, const char *text)
     return memcpy(arena_alloc(arena, len), text, len);
 }
 
+struct str arena_decimal(struct arena *arena, uint64_t value)
+{
+    enum { DIGITS_MAX = 20 };
+    char *digits = arena_alloc(arena, DIGITS_MAX);
+    size_t at = DIGITS_MAX;
+    do {
+        digits[--at] = (char)('0' + value % 10);
+        value /= 10;
+    } while (value);
+    return (struct str){.data = digits + at, .len = DIGITS_MAX - at};
+}
+
 char *arena_printf(struct arena *arena, const char *format, ...)
 {
     va_list args, again;

@@ -52,6 +52,8 @@ void *arena_alloc_array(struct arena *arena, size_t count, size_t size);
 /* A copy of s with a NUL behind it. */
 struct str arena_copy_str(struct arena *arena, struct str s);
 char *arena_copy_string(struct arena *arena, const char *text);
+/* The decimal digits of value; no printf, for the request path. */
+struct str arena_decimal(struct arena *arena, uint64_t value);
 /* printf into the arena, NUL-terminated. */
 char *arena_printf(struct arena *arena, const char *format, ...) PRINTF_LIKE(2, 3);
 /* Bytes held in blocks. */

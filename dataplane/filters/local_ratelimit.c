@@ -432,11 +432,6 @@ static bool is_in(const struct fraction *fraction, struct http_stream *stream)
            worker_random(stream->worker) % fraction->denominator < fraction->numerator;
 }
 
-static struct str decimal(struct http_stream *stream, uint64_t number)
-{
-    return str_from(arena_printf(&stream->arena, "%llu", (unsigned long long)number));
-}
-
 static enum filter_status refuse(const struct limit_settings *settings, struct http_stream *stream,
                                  struct limit_state *state)
 {
@@ -446,7 +441,8 @@ static enum filter_status refuse(const struct limit_settings *settings, struct h
     uint64_t reset_s =
         token_bucket_reset_s(state->full_at, &state->shown->rate, stream->worker->now_ns);
     if (!header_list_has(&headers, HEADER_RETRY_AFTER))
-        header_list_add(&headers, HEADER_RETRY_AFTER, decimal(stream, reset_s ? reset_s : 1));
+        header_list_add(&headers, HEADER_RETRY_AFTER,
+                        arena_decimal(&stream->arena, reset_s ? reset_s : 1));
     state->is_refused = true;
     stream->flags |= FLAG_RATE_LIMITED;
     stat_inc(&stream->stats->rate_limited);
@@ -484,11 +480,14 @@ static void show_limit(struct http_stream *stream, const struct limit_state *sta
     struct header_list *headers = &stream->response.headers;
     const struct token_rate *rate = &state->shown->rate;
     uint64_t now_ns = stream->worker->now_ns;
-    header_list_add_name(headers, STR("x-ratelimit-limit"), decimal(stream, rate->max_tokens));
-    header_list_add_name(headers, STR("x-ratelimit-remaining"),
-                         decimal(stream, token_bucket_tokens(state->full_at, rate, now_ns)));
-    header_list_add_name(headers, STR("x-ratelimit-reset"),
-                         decimal(stream, token_bucket_reset_s(state->full_at, rate, now_ns)));
+    header_list_add_name(headers, STR("x-ratelimit-limit"),
+                         arena_decimal(&stream->arena, rate->max_tokens));
+    header_list_add_name(
+        headers, STR("x-ratelimit-remaining"),
+        arena_decimal(&stream->arena, token_bucket_tokens(state->full_at, rate, now_ns)));
+    header_list_add_name(
+        headers, STR("x-ratelimit-reset"),
+        arena_decimal(&stream->arena, token_bucket_reset_s(state->full_at, rate, now_ns)));
 }
 
 static void on_response_headers(struct http_filter *filter, struct http_stream *stream)

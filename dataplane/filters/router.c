@@ -34,11 +34,6 @@ static int router_load(struct filter_load *load, const ProtobufCMessage *message
     return 0;
 }
 
-static struct str decimal(struct http_stream *stream, uint64_t value)
-{
-    return str_from(arena_printf(&stream->arena, "%llu", (unsigned long long)value));
-}
-
 /* --- why there is no answer ------------------------------------------------------------------ */
 
 struct failure_reply {
@@ -88,7 +83,7 @@ static void reply_failure(struct router *router, enum upstream_failure failure,
         header_list_add(&headers, HEADER_X_ENVOY_OVERLOADED, STR("true"));
     if (failure == UPSTREAM_BREAKER_OPEN)
         header_list_add(&headers, HEADER_RETRY_AFTER,
-                        decimal(stream, cluster_retry_after_s(router->cluster)));
+                        arena_decimal(&stream->arena, cluster_retry_after_s(router->cluster)));
     stream->flags |= reply->flag;
     http_stream_reply(stream, reply->status, failure_body(stream, failure),
                       after_response_head ? reply->details_after : reply->details_before, &headers);
@@ -108,8 +103,9 @@ static void on_response_head(void *arg, struct chunk *chunk, bool is_end)
             arena_copy_str(&stream->arena, upstream_request_local_address(router->request));
     if (!router->config->suppresses_envoy_headers) {
         uint64_t since_ns = stream->request_end_ns ? stream->request_end_ns : stream->start_ns;
-        header_list_set(&stream->response.headers, HEADER_X_ENVOY_UPSTREAM_SERVICE_TIME,
-                        decimal(stream, (stream->worker->now_ns - since_ns) / 1000000));
+        header_list_set(
+            &stream->response.headers, HEADER_X_ENVOY_UPSTREAM_SERVICE_TIME,
+            arena_decimal(&stream->arena, (stream->worker->now_ns - since_ns) / 1000000));
     }
     if (is_end) {
         router->request = NULL;
@@ -289,7 +285,7 @@ static int prepare_request(struct http_stream *stream, const struct route *route
     struct str path = request->path;
     if (!config->suppresses_envoy_headers && route->forward.timeout_ms)
         header_list_set(&request->headers, HEADER_X_ENVOY_EXPECTED_RQ_TIMEOUT_MS,
-                        decimal(stream, route->forward.timeout_ms));
+                        arena_decimal(&stream->arena, route->forward.timeout_ms));
     if (stream->arm)
         header_mutations_apply(stream->arm->request_mutations, stream, &request->headers);
     header_mutations_apply(route->request_mutations, stream, &request->headers);

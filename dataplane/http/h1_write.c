@@ -194,6 +194,13 @@ static int response_framing(const struct http_response *response, struct framing
 
 /* --- lists ----------------------------------------------------------------------------------- */
 
+/* An interned name is one of our own table. */
+static bool is_fit(const struct header *header)
+{
+    return (header->id != HEADER_OTHER || header_name_is_valid(header->name)) &&
+           header_value_is_valid(header->value);
+}
+
 static int list_size(const struct header_list *list, uint64_t skipped, size_t *size)
 {
     size_t sum = 0;
@@ -201,8 +208,7 @@ static int list_size(const struct header_list *list, uint64_t skipped, size_t *s
         const struct header *header = &list->items[i];
         if (skipped >> header->id & 1)
             continue;
-        if (!(header->flags & HEADER_IS_CHECKED) &&
-            (!header_name_is_valid(header->name) || !header_value_is_valid(header->value)))
+        if (!(header->flags & HEADER_IS_CHECKED) && !is_fit(header))
             return ERR_INVALID;
         sum += line_size(header->name, header->value);
     }

@@ -450,12 +450,6 @@ static struct str grpc_message_of(struct arena *arena, struct str text)
     return (struct str){.data = out, .len = (size_t)(at - out)};
 }
 
-static struct str decimal(struct arena *arena, uint64_t value)
-{
-    char *text = arena_printf(arena, "%llu", (unsigned long long)value);
-    return str_from(text);
-}
-
 /* The reply's head from what the local_reply configuration made of it; *body is what to send. */
 static void fill_reply(struct http_stream *stream, unsigned status, struct str *body,
                        struct str content_type)
@@ -476,7 +470,7 @@ static void fill_reply(struct http_stream *stream, unsigned status, struct str *
         *body = (struct str){0};
     if (body->len && stream->is_head_request) {
         header_list_set(&response->headers, HEADER_CONTENT_LENGTH,
-                        decimal(&stream->arena, body->len));
+                        arena_decimal(&stream->arena, body->len));
         *body = (struct str){0};
     }
     response->body_kind = body->len ? BODY_LENGTH : BODY_NONE;

@@ -125,6 +125,49 @@ def measure_changes(folder, route_count, changes):
         return result
 
 
+def measure_swaps(folder, changes, seconds):
+    """p50 and p99 of wrk -c64 through weir-proxy, with nothing else going on and with so many
+    configuration changes (routes, clusters, endpoints, listener) spread over the same time."""
+    with Stack(folder) as stack:
+        port, etcd = free_port(), stack.etcd()
+        backends = [stack.backend("a"), stack.backend("b")]
+        endpoints = [{"address": f"127.0.0.1:{b.port}"} for b in backends]
+        gateway = {"listeners": [{"name": "http", "address": "127.0.0.1", "port": port}]}
+        route = lambda service: {"gateways": ["public"], "match": {"path": {"prefix": "/"}},
+                                 "backends": [{"service": service}]}
+        etcd.put_all({"gateways/public": gateway, "services/a": {"endpoints": endpoints[:1]},
+                      "services/b": {"endpoints": endpoints[1:]}, "routes/all": route("a")})
+        proxy = stack.proxy(stack.control(etcd), "public", concurrency=1)
+        wait_until(lambda: _answers(port), "the first answer")
+        kinds = [
+            lambda i: etcd.put("routes/all", route("ab"[i // 4 % 2])),
+            lambda i: etcd.put("services/a", {"endpoints": endpoints[:1],
+                                              "connect_timeout": f"{1 + i // 4 % 9}s"}),
+            lambda i: etcd.put("services/b", {"endpoints": endpoints[i // 4 % 2:]}),
+            lambda i: etcd.put("gateways/public", {**gateway, "max_headers_count": 100 + i // 4 % 7})]
+        results = {}
+        for name, count in (("without changes", 0), ("with changes", changes)):
+            wrk = subprocess.Popen(["wrk", "-t1", "-c64", f"-d{seconds}s", "--latency",
+                                    f"http://127.0.0.1:{port}/"], stdout=subprocess.PIPE, text=True)
+            began = time.monotonic()
+            for i in range(count):
+                kinds[i % 4](i)
+                time.sleep(max(0, began + (i + 1) * seconds * 0.9 / count - time.monotonic()))
+            out = wrk.communicate()[0]
+            assert "Non-2xx" not in out and "Socket errors" not in out, out
+            latency = dict(re.findall(r"(50|99)%\s+(\S+)", out))
+            results[name] = {"requests": int(re.search(r"(\d+) requests in", out).group(1)),
+                             "p50_ms": milliseconds(latency["50"]),
+                             "p99_ms": milliseconds(latency["99"]), "rss_kib": proxy.rss_kib()}
+        return results
+
+
+def print_swaps(results, changes):
+    print(f"\n{f'{changes} changes under load':26}{'requests':>9}{'p50 ms':>9}{'p99 ms':>9}{'RSS MB':>9}")
+    for name, r in results.items():
+        print(f"{name:26}{r['requests']:>9}{r['p50_ms']:9.2f}{r['p99_ms']:9.2f}{r['rss_kib'] / 1024:9.1f}")
+
+
 def print_requests(results):
     floor = results.get("floor", next(iter(results.values())))["cpu_us"]
     print(f"\n{'':26}{'req/s':>9}{'CPU us/req':>12}{'x floor':>9}{'p50 ms':>8}{'p99 ms':>8}"
@@ -168,6 +211,7 @@ def main():
     parser.add_argument("--connections", type=int, default=64)
     parser.add_argument("--only", nargs="*", help="names of contestants")
     parser.add_argument("--changes", type=int, default=200, help="0: leave the second part out")
+    parser.add_argument("--swaps", type=int, default=500, help="0: leave the third part out")
     parser.add_argument("--routes", type=int, nargs="*", default=[10, 10000])
     options = parser.parse_args()
     names = options.only or list(PEERS)
@@ -180,8 +224,14 @@ def main():
             changes[count] = measure_changes(folder, count, options.changes)
     if changes:
         print_changes(changes)
+    swaps = {}
+    if options.swaps:
+        with tempfile.TemporaryDirectory() as folder:
+            swaps = measure_swaps(folder, options.swaps, 20)
+        print_swaps(swaps, options.swaps)
     OUT.mkdir(parents=True, exist_ok=True)
-    (OUT / "bench.json").write_text(json.dumps({"requests": requests, "changes": changes}, indent=1))
+    (OUT / "bench.json").write_text(json.dumps(
+        {"requests": requests, "changes": changes, "swaps": swaps}, indent=1))
     draw(requests, OUT / "bench.svg")
     print(f"\nwritten: {OUT.relative_to(TOP)}/bench.json and bench.svg")
 

@@ -65,10 +65,11 @@ def test_etcd_killed_and_back(bed):
 
 def test_etcd_stopped_for_thirty_seconds(bed):
     bed.etcd.signal(signal.SIGSTOP)
+    began = time.monotonic()
     try:
         wait_until(lambda: "etcd" in http_get(bed.control.admin_port, "/ready")[1],
                    "the silent etcd to be noticed", 30)
-        for _ in range(10):
+        while time.monotonic() - began < 30:
             bed.still_works()
             time.sleep(1)
     finally:

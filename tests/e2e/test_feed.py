@@ -9,7 +9,7 @@ import subprocess
 import grpc
 import pytest
 
-from ads_client import Stream, fetch_all
+from ads_client import Stream, check, fetch_all
 from processes import TOP, Control, Stack, free_port, wait_until
 
 EXAMPLE = TOP / "deploy/examples/quickstart"
@@ -29,6 +29,23 @@ def test_everything_served_decodes_with_the_complete_messages(folder, tmp_path):
         for gateway in gateways_of(policy):
             for user_agent in ("envoy", "gRPC C-core"):
                 fetch_all(control.port, gateway, user_agent)
+
+
+def test_the_decoder_lets_nothing_pass():
+    from envoy.config.cluster.v3 import cluster_pb2
+    from envoy.config.core.v3 import extension_pb2
+    good = cluster_pb2.Cluster(name="a")
+    check(good, "good")
+    with pytest.raises(AssertionError, match="unknown fields"):
+        check(cluster_pb2.Cluster.FromString(good.SerializeToString() + b"\xf8\xff\x03\x01"), "bad")
+    packed = extension_pb2.TypedExtensionConfig()
+    packed.typed_config.type_url = "type.googleapis.com/no.such.Type"
+    with pytest.raises(AssertionError, match="nobody knows"):
+        check(packed, "bad")
+    packed.typed_config.Pack(good)
+    packed.typed_config.value += b"\xff"
+    with pytest.raises(Exception):
+        check(packed, "bad")
 
 
 def test_there_are_golden_inputs():

@@ -73,6 +73,17 @@ START_TEST(copies_have_a_nul_behind_them)
 }
 END_TEST
 
-TEST_MAIN("arena", allocations_are_aligned_and_do_not_overlap,
+START_TEST(a_number_is_written_in_decimal)
+{
+    struct arena arena;
+    arena_init(&arena, 64);
+    ck_assert_str_eq_len(arena_decimal(&arena, 0), "0");
+    ck_assert_str_eq_len(arena_decimal(&arena, 1234567890), "1234567890");
+    ck_assert_str_eq_len(arena_decimal(&arena, UINT64_MAX), "18446744073709551615");
+    arena_done(&arena);
+}
+END_TEST
+
+TEST_MAIN("arena", a_number_is_written_in_decimal, allocations_are_aligned_and_do_not_overlap,
           nothing_is_allocated_before_it_is_needed, a_reset_keeps_the_first_block_only,
           copies_have_a_nul_behind_them)
