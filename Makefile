@@ -112,7 +112,10 @@ run-unit-tests: unit-tests
 golden-update: $(BUILD)/tests/controlplane/test_golden
 	@GOLDEN_UPDATE=1 $<
 
-build/fuzz/fuzz_%: build/fuzz/obj/tests/fuzz/fuzz_%.o build/fuzz/libdataplane.a build/fuzz/libcommon.a build/fuzz/libproto.a
+# A target links the plane it is about: fuzz_control_* the control plane, others the data plane.
+build/fuzz/fuzz_%: build/fuzz/obj/tests/fuzz/fuzz_%.o \
+		build/fuzz/lib$$(if $$(findstring control_,$$*),controlplane,dataplane).a \
+		build/fuzz/libcommon.a build/fuzz/libproto.a
 	@$(COMPILER) -pie -fsanitize=address,undefined,fuzzer -o $@ $^ $(LIBS_dataplane)
 
 # --- what a person types ---------------------------------------------------------------------------

@@ -60,6 +60,7 @@ static void on_signal(evutil_socket_t number, short what, void *arg)
     }
     daemon->is_stopping = true;
     admin_set_draining(daemon->admin);
+    pipeline_close_statuses(daemon->pipeline);
     ads_stop(daemon->ads, STREAMS_GRACE_MS, on_streams_ended, daemon);
 }
 

@@ -157,6 +157,40 @@ static void node_names(void *arg, struct str *ret_id, struct str *ret_cluster)
     *ret_cluster = str_from(proxy->bootstrap->message->node->cluster);
 }
 
+static void control_plane_of(void *arg, struct admin_control_plane *ret)
+{
+    static const enum xds_type types[ADMIN_FEEDS] = {[ADMIN_CDS] = XDS_CLUSTER,
+                                                     [ADMIN_EDS] = XDS_ENDPOINTS,
+                                                     [ADMIN_LDS] = XDS_LISTENER,
+                                                     [ADMIN_RDS] = XDS_ROUTES};
+    const struct proxy *proxy = arg;
+    *ret = (struct admin_control_plane){.is_configured = proxy->ads != NULL,
+                                        .resources_rejected = store_rejected_total(proxy->store)};
+    if (!proxy->ads)
+        return;
+    struct ads_status status = ads_client_status(proxy->ads);
+    ret->is_connected = status.is_connected;
+    ret->is_current = status.is_current;
+    ret->name = status.control_plane;
+    ret->last_error = status.last_error;
+    ret->streams_opened = status.connects_total;
+    for (int i = 0; i < ADMIN_FEEDS; i++)
+        ret->updates[i] =
+            (struct admin_updates){status.accepted[types[i]], status.rejected[types[i]]};
+}
+
+static uint64_t ignored_total(void *arg)
+{
+    const struct proxy *proxy = arg;
+    return ignored_fields_total(proxy->decode.ignored);
+}
+
+static void visit_ignored(void *arg, admin_ignored_fn *visit, void *visit_arg)
+{
+    const struct proxy *proxy = arg;
+    ignored_fields_visit(proxy->decode.ignored, visit, visit_arg);
+}
+
 /* --- the end ---------------------------------------------------------------------------------- */
 
 static void on_drained(void *arg)
@@ -384,6 +418,9 @@ static int start_admin(struct proxy *proxy, struct errmsg *msg)
                                                .bootstrap = bootstrap_message_of,
                                                .visit_resources = visit_resources,
                                                .node = node_names,
+                                               .control_plane = control_plane_of,
+                                               .ignored_total = ignored_total,
+                                               .visit_ignored = visit_ignored,
                                                .drain_listeners = drain_listeners,
                                                .quit = stop_serving}};
     const char *address = proxy->options.admin_address;

@@ -1,6 +1,7 @@
 #include "common/base/log.h"
 
 #include "common/base/clock.h"
+#include "common/base/str.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -29,6 +30,17 @@ bool log_set_level(const char *name)
     return false;
 }
 
+/* What others wrote goes into lines: no control characters, and nothing that is not UTF-8. */
+static void make_printable(char *text, size_t len)
+{
+    for (size_t i = 0; i < len;) {
+        size_t step = str_utf8_length((struct str){.data = text + i, .len = len - i});
+        if (step == 0 || (unsigned char)text[i] < 0x20 || text[i] == 0x7f)
+            text[i] = '?';
+        i += step ? step : 1;
+    }
+}
+
 void log_write(enum log_level level, const char *format, ...)
 {
     /* One line is one write(2) of bounded size, so lines of several threads do not mix. */
@@ -47,9 +59,7 @@ void log_write(enum log_level level, const char *format, ...)
     size_t end = body < 0 ? len : len + (size_t)body;
     if (end > sizeof line - 2)
         end = sizeof line - 2;
-    for (size_t i = len; i < end; i++)
-        if ((unsigned char)line[i] < 0x20 || line[i] == 0x7f)
-            line[i] = '?';
+    make_printable(line + len, end - len);
     line[end++] = '\n';
     ssize_t written = write(STDERR_FILENO, line, end);
     (void)written; /* nobody is left to be told */

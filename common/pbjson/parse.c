@@ -152,10 +152,11 @@ static int fail_unknown(struct parser *parser, const struct path *parent, const 
     for (unsigned i = 0; i < descriptor->n_fields; i++)
         pbjson_suggestion_offer(&suggestion, descriptor->fields[i].name);
     struct path path = pbjson_path_field(parent, name);
+    const struct path *shown = parser->options->has_secrets ? parent : &path;
     if (suggestion.best)
-        return pbjson_parser_fail(parser, ERR_INVALID, &path, "unknown field; did you mean \"%s\"?",
+        return pbjson_parser_fail(parser, ERR_INVALID, shown, "unknown field; did you mean \"%s\"?",
                                   suggestion.best);
-    return pbjson_parser_fail(parser, ERR_INVALID, &path, "unknown field of %s",
+    return pbjson_parser_fail(parser, ERR_INVALID, shown, "unknown field of %s",
                               descriptor->short_name);
 }
 
@@ -252,32 +253,47 @@ static int check_json_size(struct str json, struct errmsg *msg)
     return 0;
 }
 
-static const char *syntax_problem(const json_error_t *error)
+/* jansson's own text quotes the document. */
+static const char *syntax_problem(const json_error_t *error, bool has_secrets)
 {
     enum json_error_code code = json_error_code(error);
     if (code == json_error_null_character || code == json_error_null_byte_in_key)
         return "a string must not hold a NUL character";
     if (code == json_error_numeric_overflow)
         return "the number is too big; write it in quotes";
-    return error->text;
+    if (!has_secrets)
+        return error->text;
+    if (code == json_error_duplicate_key)
+        return "a name is given twice";
+    return code == json_error_premature_end_of_input ? "the document ends too early"
+                                                     : "this is not JSON";
 }
 
-static int text_to_json(struct str text, json_t **ret_json, struct errmsg *msg)
+static int text_to_json(struct str text, bool has_secrets, json_t **ret_json, struct errmsg *msg)
 {
     int err = check_json_size(text, msg);
     if (err)
         return err;
+    if (text.len == 0)
+        return errmsg_set(msg, ERR_INVALID, "the document is empty");
     json_error_t error;
     json_t *json =
         json_loadb(text.data, text.len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
     if (!json)
         return errmsg_set(msg, ERR_INVALID, "line %d, column %d: %s", error.line, error.column,
-                          syntax_problem(&error));
+                          syntax_problem(&error, has_secrets));
     *ret_json = json;
     return 0;
 }
 
-typedef int reader_fn(struct str text, json_t **ret_json, struct errmsg *msg);
+/* libyaml's sentences are constant ones. */
+static int yaml_to_json(struct str text, bool has_secrets, json_t **ret_json, struct errmsg *msg)
+{
+    (void)has_secrets;
+    return pbjson_yaml_to_json(text, ret_json, msg);
+}
+
+typedef int reader_fn(struct str text, bool has_secrets, json_t **ret_json, struct errmsg *msg);
 
 static int parse_document(reader_fn *read, const ProtobufCMessageDescriptor *descriptor,
                           struct str text, const struct pbjson_options *options,
@@ -291,7 +307,7 @@ static int parse_document(reader_fn *read, const ProtobufCMessageDescriptor *des
         return errmsg_set(msg, ERR_TOO_LARGE, "the document has %zu bytes, more than %zu", text.len,
                           max);
     json_t *json;
-    int err = read(text, &json, msg);
+    int err = read(text, parser.options->has_secrets, &json, msg);
     if (err)
         return err;
     err = pbjson_parse_message(&parser, NULL, descriptor, json, ret_message);
@@ -310,5 +326,5 @@ int pbjson_parse_yaml(const ProtobufCMessageDescriptor *descriptor, struct str y
                       const struct pbjson_options *options, struct arena *arena,
                       ProtobufCMessage **ret_message, struct errmsg *msg)
 {
-    return parse_document(pbjson_yaml_to_json, descriptor, yaml, options, arena, ret_message, msg);
+    return parse_document(yaml_to_json, descriptor, yaml, options, arena, ret_message, msg);
 }

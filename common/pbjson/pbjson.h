@@ -76,6 +76,9 @@ struct pbjson_options {
     /* Unknown fields are skipped instead of refused, and an Any of unknown type keeps its type URL
      * and loses its content. For files made for another program, such as an Envoy bootstrap. */
     bool ignore_unknown_fields;
+    /* Sentences quote nothing of the document, not even names of unknown fields: a key may have
+     * been written anywhere. */
+    bool has_secrets;
     pbjson_unknown_cb *on_unknown_field; /* may be NULL; called for what is skipped */
     void *on_unknown_field_arg;
 

@@ -87,8 +87,8 @@ static struct integer_range integer_range_of(ProtobufCType type)
 /* What was written for a number, for sentences. */
 static const char *number_text(struct parser *parser, const json_t *json)
 {
-    if (json_is_string(json))
-        return pbjson_parser_quote(parser, json_string_value(json));
+    if (json_is_string(json) || parser->options->has_secrets)
+        return pbjson_parser_quote(parser, json_is_string(json) ? json_string_value(json) : "");
     if (json_is_integer(json))
         return arena_printf(parser->arena, "%" JSON_INTEGER_FORMAT, json_integer_value(json));
     return arena_printf(parser->arena, "%.15g", json_real_value(json));

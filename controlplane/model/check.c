@@ -217,6 +217,14 @@ int check_hosts(const char *field, char *const *hosts, size_t count, struct errm
 
 /* --- endpoints -------------------------------------------------------------------------------- */
 
+/* "0:0::1" becomes "::1": addresses are compared as text. False where it is no IP address. */
+static bool make_canonical(char ip[64])
+{
+    unsigned char address[sizeof(struct in6_addr)];
+    int family = strchr(ip, ':') ? AF_INET6 : AF_INET;
+    return inet_pton(family, ip, address) == 1 && inet_ntop(family, address, ip, 64);
+}
+
 /* Takes "10.0.0.1:80", "[::1]:80", "10.0.0.1", "[::1]" and "::1" apart; *port is 0 where there is
  * none. False where it is none of these. */
 static bool split_address(const char *text, char ip[64], uint64_t *port)
@@ -239,7 +247,7 @@ static bool split_address(const char *text, char ip[64], uint64_t *port)
         return false;
     memcpy(ip, text, len);
     ip[len] = '\0';
-    return is_ip_address(ip) && (!has_brackets || strchr(ip, ':'));
+    return make_canonical(ip) && (!has_brackets || strchr(ip, ':'));
 }
 
 int endpoint_address_parse(const Weir__V1__Endpoint *endpoint, struct endpoint_address *ret_address,

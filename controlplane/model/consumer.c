@@ -24,6 +24,24 @@ static int check_api_key(const char *key, struct errmsg *msg)
     return 0;
 }
 
+/* As check_names, but it shows none: a key may have been written in the wrong place. */
+static int check_groups(const Weir__V1__Consumer *consumer, struct errmsg *msg)
+{
+    int err = check_count("groups", consumer->n_groups, GROUPS_MAX, msg);
+    for (size_t i = 0; err == 0 && i < consumer->n_groups; i++) {
+        if (!is_name(str_from(consumer->groups[i])))
+            err = errmsg_set(msg, ERR_INVALID,
+                             "groups[%zu]: is no name: 1 to %d letters, digits, '-', '_' or '.', "
+                             "the first a letter or digit",
+                             i, MODEL_NAME_BYTES_MAX);
+        for (size_t j = 0; err == 0 && j < i; j++) {
+            if (strcmp(consumer->groups[i], consumer->groups[j]) == 0)
+                err = errmsg_set(msg, ERR_INVALID, "groups[%zu]: is the same as groups[%zu]", i, j);
+        }
+    }
+    return err;
+}
+
 int consumer_validate(const struct model_draft *draft, struct errmsg *msg)
 {
     const Weir__V1__Consumer *consumer = (const Weir__V1__Consumer *)draft->message;
@@ -37,7 +55,5 @@ int consumer_validate(const struct model_draft *draft, struct errmsg *msg)
         if (err)
             errmsg_prefix(msg, "api_keys[%zu].", i);
     }
-    if (err)
-        return err;
-    return check_names("groups", consumer->groups, consumer->n_groups, GROUPS_MAX, msg);
+    return err ? err : check_groups(consumer, msg);
 }

@@ -2,6 +2,7 @@
 #include "controlplane/model/check.h"
 #include "controlplane/model/model_internal.h"
 
+#include <arpa/inet.h>
 #include <stdio.h>
 
 enum { LISTENERS_MAX = 50, POLICIES_MAX = 50, LIMITS_MAX = 20, LISTENER_NAME_BYTES_MAX = 63 };
@@ -29,13 +30,28 @@ static int check_listener(const Weir__V1__Listener *listener, struct errmsg *msg
     return err;
 }
 
+/* One address can be written in several ways. IPv4 is ::ffff:a.b.c.d here. */
+static struct in6_addr binary_address(const Weir__V1__Listener *listener)
+{
+    const char *text = listener_address(listener);
+    struct in6_addr address = {.s6_addr = {[10] = 0xff, [11] = 0xff}};
+    if (inet_pton(AF_INET, text, &address.s6_addr[12]) != 1)
+        inet_pton(AF_INET6, text, &address);
+    return address;
+}
+
+static bool is_every_address(const struct in6_addr *address)
+{
+    static const struct in6_addr every_ipv4 = {.s6_addr = {[10] = 0xff, [11] = 0xff}};
+    return IN6_IS_ADDR_UNSPECIFIED(address) || IN6_ARE_ADDR_EQUAL(address, &every_ipv4);
+}
+
 /* Whether both would want the same socket: an unspecified address is every address. */
 static bool listeners_collide(const Weir__V1__Listener *a, const Weir__V1__Listener *b)
 {
-    const char *a_address = listener_address(a), *b_address = listener_address(b);
-    bool is_any = strcmp(a_address, "0.0.0.0") == 0 || strcmp(b_address, "0.0.0.0") == 0 ||
-                  strcmp(a_address, "::") == 0 || strcmp(b_address, "::") == 0;
-    return a->port == b->port && (is_any || strcmp(a_address, b_address) == 0);
+    struct in6_addr a_address = binary_address(a), b_address = binary_address(b);
+    bool is_any = is_every_address(&a_address) || is_every_address(&b_address);
+    return a->port == b->port && (is_any || IN6_ARE_ADDR_EQUAL(&a_address, &b_address));
 }
 
 static int check_pair(const Weir__V1__Listener *a, const Weir__V1__Listener *b, struct errmsg *msg)

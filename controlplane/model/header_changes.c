@@ -58,7 +58,8 @@ static int check_changed_name(const char *field, char *name, struct errmsg *msg)
     return err;
 }
 
-/* protoc-c makes a type of its own for each of the three maps; they have the same members. */
+/* protoc-c makes a type of its own for each of the three maps; they have the same members. Two
+ * spellings of one name are two keys of a map, but one header. */
 #define CHECK_MAP(field, entries, count)                                                           \
     for (size_t i = 0; err == 0 && i < (count); i++) {                                             \
         char item[TOKEN_BYTES_MAX + 64];                                                           \
@@ -66,6 +67,9 @@ static int check_changed_name(const char *field, char *name, struct errmsg *msg)
         snprintf(item, sizeof item, field "[\"%.256s\"]", (entries)[i]->key);                      \
         if (err == 0)                                                                              \
             err = check_text(item, (entries)[i]->value, HEADER_VALUE_BYTES_MAX, msg);              \
+        for (size_t j = 0; err == 0 && j < i; j++)                                                 \
+            if (strcmp((entries)[i]->key, (entries)[j]->key) == 0)                                 \
+                err = errmsg_set(msg, ERR_INVALID, "%s: is there twice", item);                    \
     }
 
 int check_header_changes(const Weir__V1__HeaderChanges *changes, struct errmsg *msg)

@@ -32,6 +32,7 @@ struct model_kind_type {
     const ProtobufCMessageDescriptor *descriptor;
     model_validate_fn *validate; /* NULL: the store's options have it */
     size_t objects_max;          /* bounds the memory that writers of etcd can take */
+    bool has_secrets;            /* sentences about it quote nothing of it */
 };
 const struct model_kind_type *model_kind_type(enum model_kind kind);
 /* MODEL_KIND_COUNT where there is none of that name. */

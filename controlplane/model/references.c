@@ -1,5 +1,5 @@
-/* What objects say about each other: claims of which only one can have a thing, and references to
- * what does not exist. */
+/* What objects say about each other: warnings about references to what does not exist, or does not
+ * do what it seems to. */
 #include "common/base/buf.h"
 #include "common/base/mem.h"
 #include "controlplane/model/check.h"
@@ -9,133 +9,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-
-/* --- claims -----------------------------------------------------------------------------------
- * An API key belongs to one consumer: of two that claim it, the one whose version is older. That
- * depends on nothing but what is there, so that all replicas agree. */
-
-/* The newest version that is valid by itself. */
-static struct model_object *candidate_of(const struct store_entry *entry)
-{
-    return entry->pending ? entry->pending : entry->active;
-}
-
-static void claim_keys(struct map *owners, const struct model_object *object,
-                       struct store_entry *entry)
-{
-    for (size_t i = 0; i < object->consumer->n_api_keys; i++)
-        map_put(owners, str_from(object->consumer->api_keys[i]->key), entry);
-}
-
-/* Who else has one of its keys, or NULL; *ret_key is which. */
-static const struct store_entry *find_owner(const struct map *owners,
-                                            const struct model_object *object,
-                                            const struct store_entry *entry, size_t *ret_key)
-{
-    for (size_t i = 0; i < object->consumer->n_api_keys; i++) {
-        const struct store_entry *owner =
-            map_find(owners, str_from(object->consumer->api_keys[i]->key));
-        *ret_key = i;
-        if (owner && owner != entry)
-            return owner;
-    }
-    return NULL;
-}
-
-static int compare_candidates(const void *a, const void *b)
-{
-    const struct store_entry *left = *(const struct store_entry *const *)a;
-    const struct store_entry *right = *(const struct store_entry *const *)b;
-    int64_t left_revision = candidate_of(left)->revision;
-    int64_t right_revision = candidate_of(right)->revision;
-    if (left_revision != right_revision)
-        return left_revision < right_revision ? -1 : 1;
-    return str_compare(left->name, right->name);
-}
-
-/* All consumers of which there is a valid version, older versions first. */
-static struct vec sort_consumers(const struct model_store *store)
-{
-    struct vec sorted = {0};
-    const struct vec *entries = &store->kinds[MODEL_CONSUMER].entries;
-    for (size_t i = 0; i < entries->len; i++) {
-        if (candidate_of(entries->items[i]))
-            vec_append(&sorted, entries->items[i]);
-    }
-    if (sorted.len > 0)
-        qsort(sorted.items, sorted.len, sizeof(void *), compare_candidates);
-    return sorted;
-}
-
-/* What was pending comes into use; an error stays only if it is about a still newer version. */
-static void accept(struct model_store *store, struct store_entry *entry)
-{
-    if (!entry->pending)
-        return;
-    if (!entry->is_newest_bad)
-        store_entry_set_error(entry, NULL);
-    store_entry_activate(store, entry, entry->pending);
-    entry->pending = NULL;
-}
-
-/* A version that lost a key to another consumer waits until the key is free; an older version of
- * the same consumer stays in use as far as it claims nothing that others have. */
-static void refuse_consumer(struct model_store *store, struct map *owners,
-                            struct store_entry *entry)
-{
-    struct errmsg msg;
-    size_t key;
-    const struct store_entry *owner = find_owner(owners, candidate_of(entry), entry, &key);
-    errmsg_set(&msg, ERR_EXISTS, "%.*s: api_keys[%zu].key: is a key of consumer \"%.*s\" too",
-               STR_ARGS(entry->key), key, STR_ARGS(owner->name));
-    if (!entry->is_newest_bad)
-        store_entry_set_error(entry, msg.text);
-    if (!entry->pending)
-        entry->pending = model_object_ref(entry->active);
-    bool is_older_in_use = entry->active && entry->active != entry->pending &&
-                           !find_owner(owners, entry->active, entry, &key);
-    if (is_older_in_use)
-        claim_keys(owners, entry->active, entry);
-    else
-        store_entry_activate(store, entry, NULL);
-}
-
-static void settle_consumers(struct model_store *store)
-{
-    struct map owners = {0};
-    struct vec sorted = sort_consumers(store), lost = {0};
-    for (size_t i = 0; i < sorted.len; i++) {
-        struct store_entry *entry = sorted.items[i];
-        size_t key;
-        if (find_owner(&owners, candidate_of(entry), entry, &key)) {
-            vec_append(&lost, entry);
-        } else {
-            claim_keys(&owners, candidate_of(entry), entry);
-            accept(store, entry);
-        }
-    }
-    for (size_t i = 0; i < lost.len; i++)
-        refuse_consumer(store, &owners, lost.items[i]);
-    vec_done(&lost);
-    vec_done(&sorted);
-    map_done(&owners);
-}
-
-void references_settle(struct model_store *store)
-{
-    for (int kind = 0; kind < MODEL_KIND_COUNT; kind++) {
-        if (!store->kinds[kind].needs_settling)
-            continue;
-        store->kinds[kind].needs_settling = false;
-        if (kind == MODEL_CONSUMER)
-            settle_consumers(store);
-        const struct vec *entries = &store->kinds[kind].entries;
-        for (size_t i = 0; kind != MODEL_CONSUMER && i < entries->len; i++)
-            accept(store, entries->items[i]);
-    }
-}
-
-/* --- references ------------------------------------------------------------------------------- */
 
 static void warn(struct vec *warnings, const char *format, ...) PRINTF_LIKE(2, 3);
 static void warn(struct vec *warnings, const char *format, ...)
@@ -169,18 +42,18 @@ static size_t check_policies(const struct model_store *store, char *const *names
     return api_key_count;
 }
 
+/* unless_identified: what to say of a limit that counts by consumer where nobody asks who calls;
+ * NULL where somebody does. */
 static void check_limits(const struct model_store *store, char *const *names, size_t count,
-                         bool has_consumer, struct vec *warnings)
+                         const char *unless_identified, struct vec *warnings)
 {
     for (size_t i = 0; i < count; i++) {
         const struct model_object *limit = store_find(store, MODEL_LIMIT, names[i]);
         if (!limit)
             warn(warnings, "limits[%zu]: \"%s\" does not exist; it limits nothing", i, names[i]);
-        else if (!has_consumer && limit_needs_consumer(limit->limit))
-            warn(warnings,
-                 "limits[%zu]: \"%s\" counts by consumer, and no policy here asks who calls; it "
-                 "limits nothing",
-                 i, names[i]);
+        else if (unless_identified && limit_needs_consumer(limit->limit))
+            warn(warnings, "limits[%zu]: \"%s\" counts by consumer, and %s", i, names[i],
+                 unless_identified);
     }
 }
 
@@ -224,16 +97,22 @@ static void check_route(const struct model_store *store, const Weir__V1__Route *
     if (check_policies(store, route->policies, route->n_policies,
                        "requests of this route are answered 503", warnings) > 0)
         has_consumer = true;
-    check_limits(store, route->limits, route->n_limits, has_consumer, warnings);
+    check_limits(store, route->limits, route->n_limits,
+                 has_consumer ? NULL : "no policy here asks who calls; it limits nothing",
+                 warnings);
 }
 
 static void check_gateway(const struct model_store *store, const Weir__V1__Gateway *gateway,
                           struct vec *warnings)
 {
-    check_policies(store, gateway->policies, gateway->n_policies,
-                   "requests of all routes of this gateway are answered 503", warnings);
-    /* Whether routes ask who calls is their business. */
-    check_limits(store, gateway->limits, gateway->n_limits, true, warnings);
+    bool has_consumer =
+        check_policies(store, gateway->policies, gateway->n_policies,
+                       "requests of all routes of this gateway are answered 503", warnings) > 0;
+    check_limits(store, gateway->limits, gateway->n_limits,
+                 has_consumer ? NULL
+                              : "the gateway has no api_key policy; it limits only requests of "
+                                "routes that have one of their own",
+                 warnings);
 }
 
 /* Whether the endpoint's name is "<service>/...". */
@@ -386,14 +265,13 @@ void references_check(struct model_store *store)
     store_sort(&store->kinds[MODEL_ENDPOINT]);
     for (size_t kind = 0; kind < MODEL_KIND_COUNT; kind++) {
         const struct vec *entries = &store->kinds[kind].entries;
-        /* Services depend on their endpoints only, which say so themselves. */
-        bool check_all = store->needs_check_all && kind != MODEL_SERVICE;
+        bool check_all = store->checks_due >> kind & 1;
         for (size_t i = 0; i < entries->len; i++) {
             struct store_entry *entry = entries->items[i];
             if (entry->needs_check || check_all)
                 check_entry(store, entry, &groups);
         }
     }
-    store->needs_check_all = false;
+    store->checks_due = 0;
     map_done(&groups.members);
 }

@@ -266,6 +266,12 @@ static int check_redirect(const Weir__V1__Route *route, struct errmsg *msg)
     if (*redirect->scheme && strcmp(redirect->scheme, "http") != 0 &&
         strcmp(redirect->scheme, "https") != 0)
         return errmsg_set(msg, ERR_INVALID, "redirect.scheme: must be \"https\" or \"http\"");
+    bool changes = *redirect->scheme || *redirect->host || redirect->port || *redirect->path ||
+                   *redirect->prefix || redirect->strip_query;
+    if (!changes)
+        return errmsg_set(msg, ERR_INVALID,
+                          "redirect: leads to itself; one of scheme, host, port, path, prefix and "
+                          "strip_query is required");
     if (*redirect->path && *redirect->prefix)
         return errmsg_set(msg, ERR_INVALID, "redirect: only one of path and prefix");
     int err = check_range("redirect.port", redirect->port, 0, UINT16_MAX, msg);

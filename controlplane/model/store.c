@@ -1,5 +1,6 @@
 #include "controlplane/model/store.h"
 
+#include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/pbjson/pbjson.h"
 #include "controlplane/model/check.h"
@@ -71,12 +72,17 @@ void store_entry_set_error(struct store_entry *entry, const char *text)
     entry->is_verdict_new = true;
 }
 
-/* Kinds whose content, not just existence, others' warnings depend on. */
-static bool is_looked_into(enum model_kind kind)
-{
-    return kind == MODEL_GATEWAY || kind == MODEL_POLICY || kind == MODEL_CONSUMER ||
-           kind == MODEL_LIMIT;
-}
+/* Whose warnings depend on objects of a kind; endpoints tell their service by themselves. */
+static const struct {
+    unsigned kinds;          /* a bit for each */
+    bool are_contents_known; /* not just whether it exists */
+} dependents[MODEL_KIND_COUNT] = {
+    [MODEL_CONSUMER] = {1u << MODEL_POLICY, true},
+    [MODEL_GATEWAY] = {1u << MODEL_ROUTE, true},
+    [MODEL_LIMIT] = {1u << MODEL_GATEWAY | 1u << MODEL_ROUTE, true},
+    [MODEL_POLICY] = {1u << MODEL_GATEWAY | 1u << MODEL_ROUTE, true},
+    [MODEL_SERVICE] = {1u << MODEL_ENDPOINT | 1u << MODEL_ROUTE, false},
+};
 
 /* An endpoint that comes or goes concerns its service only. */
 static void check_service_of(struct model_store *store, struct str endpoint_name)
@@ -100,12 +106,10 @@ void store_entry_activate(struct model_store *store, struct store_entry *entry,
     bool exists_changed = !entry->active != !object;
     store->kinds[entry->kind].is_changed = true;
     entry->needs_check = true;
-    if (entry->kind == MODEL_ENDPOINT) {
-        if (exists_changed)
-            check_service_of(store, entry->name);
-    } else if (entry->kind != MODEL_ROUTE && (exists_changed || is_looked_into(entry->kind))) {
-        store->needs_check_all = true;
-    }
+    if (entry->kind == MODEL_ENDPOINT && exists_changed)
+        check_service_of(store, entry->name);
+    if (exists_changed || dependents[entry->kind].are_contents_known)
+        store->checks_due |= dependents[entry->kind].kinds;
     model_object_unref(entry->active);
     entry->active = object;
 }
@@ -150,14 +154,35 @@ static void refuse(struct store_entry *entry, struct errmsg *msg)
     store_entry_set_error(entry, msg->text);
 }
 
-/* A new entry, or NULL where there are too many of unknown kinds. */
+/* Whether there are so many keys that cannot be used that a further one is not even remembered. */
+static bool has_too_many(const struct model_store *store, enum model_kind kind)
+{
+    if (kind == MODEL_KIND_COUNT)
+        return store->unknown_count >= MODEL_UNKNOWN_KEYS_MAX;
+    return store->kinds[kind].entries.len >=
+           model_kind_type(kind)->objects_max + MODEL_SURPLUS_KEYS_MAX;
+}
+
+/* Once, not for each of them: there may be millions. */
+static void tell_ignored(struct model_store *store, struct str key)
+{
+    if (store->has_told_ignored)
+        return;
+    store->has_told_ignored = true;
+    log_warning("policy_keys_ignored first=%.*s reason=\"there are too many that cannot be used\"",
+                key.len < 300 ? (int)key.len : 300, key.data);
+}
+
+/* A new entry, or NULL where there are too many. */
 static struct store_entry *entry_new(struct model_store *store, struct str key)
 {
     struct errmsg msg = {0};
     struct str name;
     enum model_kind kind = parse_key(key, &name, &msg);
-    if (kind == MODEL_KIND_COUNT && store->unknown_count == MODEL_UNKNOWN_KEYS_MAX)
+    if (has_too_many(store, kind)) {
+        tell_ignored(store, key);
         return NULL;
+    }
     struct store_entry *entry = MEM_NEW(struct store_entry);
     entry->key = (struct str){.data = mem_copy_string(key.data, key.len), .len = key.len};
     entry->kind = kind;
@@ -178,7 +203,10 @@ static struct store_entry *entry_new(struct model_store *store, struct str key)
 static int parse_value(const struct model_kind_type *type, const struct model_change *change,
                        struct arena *arena, ProtobufCMessage **ret_message, struct errmsg *msg)
 {
-    struct pbjson_options options = {.input_bytes_max = MODEL_VALUE_BYTES_MAX};
+    struct pbjson_options options = {
+        .input_bytes_max = MODEL_VALUE_BYTES_MAX,
+        .has_secrets = type->has_secrets,
+    };
     if (change->format == MODEL_YAML)
         return pbjson_parse_yaml(type->descriptor, change->value, &options, arena, ret_message,
                                  msg);
@@ -219,18 +247,21 @@ static struct model_object *decode(struct model_store *store, const struct store
     return object;
 }
 
-/* ERR_TOO_LARGE with a sentence where the value, or the number of objects, exceeds a limit. */
-static int check_limits(const struct model_store *store, const struct store_entry *entry,
+/* ERR_TOO_LARGE with a sentence where the value, or the number of objects, exceeds a limit. The
+ * same value may fit when it is put again. */
+static int check_limits(const struct model_store *store, struct store_entry *entry,
                         const struct model_change *change, struct errmsg *msg)
 {
     const struct model_kind_type *type = model_kind_type(entry->kind);
     if (change->is_oversize || change->value.len > MODEL_VALUE_BYTES_MAX)
         return errmsg_set(msg, ERR_TOO_LARGE, "the value has more than %d bytes",
                           MODEL_VALUE_BYTES_MAX);
-    if (!entry->active && store->kinds[entry->kind].entries.len > type->objects_max)
-        return errmsg_set(msg, ERR_TOO_LARGE, "there are more than %zu %s", type->objects_max,
-                          type->name);
-    return 0;
+    if (entry->active || store->kinds[entry->kind].entries.len <= type->objects_max)
+        return 0;
+    entry->value_hash = (struct content_hash){0};
+    return errmsg_set(msg, ERR_TOO_LARGE,
+                      "there are more than %zu %s; delete some and put this one again",
+                      type->objects_max, type->name);
 }
 
 static void apply_put(struct model_store *store, const struct model_change *change)
@@ -241,14 +272,18 @@ static void apply_put(struct model_store *store, const struct model_change *chan
     entry->is_seen = true;
     struct content_hash hash = change->is_oversize ? (struct content_hash){.hex = "oversize"}
                                                    : content_hash_of(change->value);
-    bool is_same = !entry->is_deleted && memcmp(&hash, &entry->value_hash, sizeof hash) == 0;
+    bool is_same = !entry->is_deleted && entry->format == change->format &&
+                   memcmp(&hash, &entry->value_hash, sizeof hash) == 0;
     if (entry->revision != change->revision || entry->is_deleted)
         entry->is_verdict_new = true;
     entry->revision = change->revision;
     entry->is_deleted = false;
+    if (is_same && entry->pending && !entry->is_newest_bad)
+        entry->pending->revision = change->revision; /* in no model yet */
     if (is_same || entry->kind == MODEL_KIND_COUNT)
         return;
     entry->value_hash = hash;
+    entry->format = change->format;
     entry->is_verdict_new = true;
     store->kinds[entry->kind].needs_settling = true;
     struct errmsg msg = {0};
@@ -346,7 +381,7 @@ static struct model_list *build_list(struct model_store *store, struct store_kin
 
 struct model *model_store_build(struct model_store *store, int64_t revision)
 {
-    references_settle(store);
+    claims_settle(store);
     references_check(store);
     struct model *model = MEM_NEW(struct model);
     model->refs = 1;

@@ -10,9 +10,9 @@
  * stays in use until it is mended or deleted; where there never was one, it is simply not there.
  * References to what does not exist are no errors: they are told as warnings.
  *
- * The same objects give the same model on every replica, whatever the order in which they came: of
- * two objects that claim the same thing the one with the older revision has it. (Last good versions
- * are the exception: only who saw them can keep them.)
+ * The same objects give the same model on every replica, with two exceptions, which only those know
+ * who saw them: last good versions, and who had an API key first that two consumers claim (claims.c
+ * has the rule).
  *
  * Thread: the control plane's loop.
  */
@@ -27,6 +27,8 @@ enum {
     MODEL_VALUE_BYTES_MAX = 256 * 1024,
     /* Keys of unknown kinds that are remembered, to be told about. */
     MODEL_UNKNOWN_KEYS_MAX = 1000,
+    /* Keys of a kind beyond the most objects that it can have; remembered for the same reason. */
+    MODEL_SURPLUS_KEYS_MAX = 1000,
 };
 
 enum model_format { MODEL_JSON, MODEL_YAML };

@@ -1,4 +1,4 @@
-/* What store.c and references.c share; not for others. */
+/* What store.c, claims.c and references.c share; not for others. */
 #ifndef CONTROLPLANE_MODEL_STORE_INTERNAL_H
 #define CONTROLPLANE_MODEL_STORE_INTERNAL_H
 
@@ -14,13 +14,15 @@ struct store_entry {
     enum model_kind kind; /* MODEL_KIND_COUNT: unknown */
     struct str name;      /* inside key */
     int64_t revision;
-    struct content_hash value_hash;
+    struct content_hash value_hash; /* zero: whatever is put next is looked at */
+    enum model_format format;
     struct model_object *active; /* in use, or NULL */
     struct model_object
         *pending;        /* valid by itself, and not yet held against the others, or NULL */
     char *error;         /* why the newest version is not in use, or NULL */
     struct vec warnings; /* of char * */
     bool is_newest_bad;  /* the newest version is not even valid by itself */
+    bool has_lost;       /* while claims are settled: another object has what pending claims */
     bool is_deleted;     /* kept until its verdict has been taken */
     bool is_seen;        /* while a complete list is applied */
     bool is_verdict_new;
@@ -40,8 +42,9 @@ struct model_store {
     struct map entries; /* by key */
     struct store_kind kinds[MODEL_KIND_COUNT];
     size_t unknown_count;
-    uint64_t last_id;     /* of objects and lists */
-    bool needs_check_all; /* something others refer to came, went or changed its nature */
+    uint64_t last_id;      /* of objects and lists */
+    unsigned checks_due;   /* a bit for each kind whose references may have changed */
+    bool has_told_ignored; /* that keys were not even remembered */
 };
 
 /* The object in use under "<kind>/<name>", or NULL. */
@@ -57,7 +60,7 @@ void store_entry_activate(struct model_store *store, struct store_entry *entry,
 void store_sort(struct store_kind *kind);
 
 /* Brings pending objects into use, but for those that claim what others have. */
-void references_settle(struct model_store *store);
+void claims_settle(struct model_store *store);
 /* The warnings of all entries that need a check. */
 void references_check(struct model_store *store);
 

@@ -83,21 +83,23 @@ static void build_sources(struct arena *arena, const Weir__V1__ApiKeyPolicy *api
         add_source(arena, config)->header = default_header;
 }
 
-static bool is_one_of(const char *name, char *const *names, size_t count)
+/* Consumers and groups that a policy admits, by name. */
+struct admission {
+    struct map consumers, groups;
+};
+
+static void add_names(struct map *map, char *const *names, size_t count)
 {
-    for (size_t i = 0; i < count; i++) {
-        if (strcmp(name, names[i]) == 0)
-            return true;
-    }
-    return false;
+    for (size_t i = 0; i < count; i++)
+        map_put(map, str_from(names[i]), names[i]);
 }
 
-static bool is_admitted(const Weir__V1__ApiKeyPolicy *api_key, const struct model_object *consumer)
+static bool is_admitted(const struct admission *admission, const struct model_object *consumer)
 {
-    if (is_one_of(consumer->name.data, api_key->consumers, api_key->n_consumers))
+    if (map_find(&admission->consumers, consumer->name))
         return true;
     for (size_t i = 0; i < consumer->consumer->n_groups; i++) {
-        if (is_one_of(consumer->consumer->groups[i], api_key->groups, api_key->n_groups))
+        if (map_find(&admission->groups, str_from(consumer->consumer->groups[i])))
             return true;
     }
     return false;
@@ -111,12 +113,17 @@ static void build_allowed(struct arena *arena, const struct model *model,
     const struct model_list *consumers = model->lists[MODEL_CONSUMER];
     if (api_key->n_consumers == 0 && api_key->n_groups == 0)
         return;
+    struct admission admission = {0};
+    add_names(&admission.consumers, api_key->consumers, api_key->n_consumers);
+    add_names(&admission.groups, api_key->groups, api_key->n_groups);
     config->allowed_clients = build_list(arena, consumers->len + 1);
     for (size_t i = 0; i < consumers->len; i++) {
-        if (is_admitted(api_key, consumers->items[i]))
+        if (is_admitted(&admission, consumers->items[i]))
             config->allowed_clients[config->n_allowed_clients++] =
                 (char *)consumers->items[i]->name.data;
     }
+    map_done(&admission.consumers);
+    map_done(&admission.groups);
     if (config->n_allowed_clients == 0)
         config->allowed_clients[config->n_allowed_clients++] = nobody;
 }

@@ -129,9 +129,9 @@ static void print_stream_metrics(const struct ads_stats *stats, struct buf *out)
            "Requests for types that are not served.", counters->unknown_types);
     metric(out, "weir_control_step_timeouts_total", "counter",
            "Plans that went on without the client's answer.", counters->step_timeouts);
-    metric(out, "weir_control_plans_abandoned_total", "counter",
-           "Plans that ended early because the client refused a resource.",
-           counters->plans_abandoned);
+    metric(out, "weir_control_removals_kept_total", "counter",
+           "Plans that kept clusters for routes or listeners whose newer version was refused.",
+           counters->removals_kept);
     histogram_print(&stats->publish_seconds, "weir_control_publish_seconds",
                     "Time from a publication to the last stream it reaches.", out);
 }
@@ -210,7 +210,7 @@ static void print_stream(void *arg, const struct stream *stream)
                stream->kind == CLIENT_GRPC ? "grpc" : "envoy",
                stream->is_gateway_known ? "true" : "false",
                stream_is_in_sync(stream) ? "true" : "false",
-               stream->client ? stream->client->revision : 0);
+               stream->client ? stream->client->progress.revision : 0);
     for (int type = 0; type < RESOURCE_TYPE_COUNT; type++) {
         if (!stream->subscriptions[type])
             continue;

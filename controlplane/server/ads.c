@@ -187,12 +187,15 @@ static void on_visit(struct loop_post *post)
     /* What they hold belongs to worlds that may be gone soon. */
     diff_cache_clear(&server->context.diffs);
     bridge_cache_clear(&server->context.bridges);
+    keep_cache_clear(&server->context.kept);
     histogram_add(&server->stats.publish_seconds, clock_monotonic_ns() - server->published_ns);
 }
 
 void ads_publish(struct ads_server *server, struct world *world)
 {
     struct world *before = server->context.world;
+    if (server->context.ledger)
+        ledger_begin_publication(server->context.ledger);
     world_share(world, before);
     server->context.world = world;
     world_unref(before);

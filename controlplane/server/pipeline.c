@@ -154,23 +154,17 @@ static void on_source_state(void *arg, enum source_state state, const char *deta
         log_warning("source_state state=%s detail=\"%s\"", source_state_name(state), detail);
 }
 
-const struct source_listener *pipeline_listener(void)
-{
-    static const struct source_listener listener = {
-        .on_snapshot = on_source_snapshot,
-        .on_changes = on_source_changes,
-        .on_state = on_source_state,
-    };
-    return &listener;
-}
-
 /* --- statuses
  * --------------------------------------------------------------------------------------- */
 
 static void put_status(void *arg, struct str key, struct str value)
 {
     const struct pipeline *pipeline = arg;
-    if (pipeline->source)
+    if (!pipeline->source)
+        return;
+    if (str_starts_with(key, STR("proxies/")))
+        source_put_passing_status(pipeline->source, key, value);
+    else
         source_put_status(pipeline->source, key, value);
 }
 
@@ -187,6 +181,45 @@ static void objects_of(void *arg, struct str gateway, enum resource_type type, s
     const struct pipeline *pipeline = arg;
     if (pipeline->model)
         translate_objects_of(pipeline->model, gateway, type, resource, on_object, object_arg);
+}
+
+/* Everything that its listeners, its routes and the clusters that these name were made from. */
+static void members_of(void *arg, struct str gateway, status_object_fn *on_object, void *object_arg)
+{
+    const struct pipeline *pipeline = arg;
+    const struct snapshot *snapshot = world_find(ads_world(pipeline->ads), gateway, CLIENT_ENVOY);
+    if (!snapshot || !pipeline->model)
+        return;
+    const struct resource_set *clusters = snapshot->sets[RESOURCE_CLUSTER];
+    objects_of(arg, gateway, RESOURCE_LISTENER, STR(""), on_object, object_arg);
+    objects_of(arg, gateway, RESOURCE_ROUTES, STR(""), on_object, object_arg);
+    for (size_t i = 0; i < clusters->len; i++)
+        objects_of(arg, gateway, RESOURCE_ENDPOINTS, clusters->items[i]->name, on_object,
+                   object_arg);
+}
+
+static void on_source_statuses(void *arg, const struct source_status *documents, size_t count)
+{
+    struct pipeline *pipeline = arg;
+    if (!pipeline->stats.is_published || pipeline->is_scheduled)
+        publish(pipeline); /* the verdicts that they are compared with */
+    struct status_written *written = mem_alloc_zero(count + 1, sizeof *written);
+    for (size_t i = 0; i < count; i++)
+        written[i] = (struct status_written){.key = documents[i].key, .value = documents[i].value};
+    status_take_written(pipeline->status, written, count);
+    mem_free(written);
+    log_info("statuses_read count=%zu", count);
+}
+
+const struct source_listener *pipeline_listener(void)
+{
+    static const struct source_listener listener = {
+        .on_snapshot = on_source_snapshot,
+        .on_changes = on_source_changes,
+        .on_state = on_source_state,
+        .on_statuses = on_source_statuses,
+    };
+    return &listener;
 }
 
 /* --- life
@@ -206,7 +239,9 @@ struct pipeline *pipeline_new(struct loop *loop, struct ads_server *ads, struct 
                                       .sink = {put_status, erase_status, pipeline},
                                       .served_by = served_by,
                                       .objects_of = objects_of,
-                                      .objects_of_arg = pipeline,
+                                      .members_of = members_of,
+                                      .objects_arg = pipeline,
+                                      .expects_written = true,
                                   });
     return pipeline;
 }
@@ -226,6 +261,11 @@ void pipeline_free(struct pipeline *pipeline)
 void pipeline_set_source(struct pipeline *pipeline, struct source *source)
 {
     pipeline->source = source;
+}
+
+void pipeline_close_statuses(struct pipeline *pipeline)
+{
+    status_close(pipeline->status);
 }
 
 void pipeline_flush_statuses(struct pipeline *pipeline)

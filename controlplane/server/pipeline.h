@@ -48,6 +48,8 @@ void pipeline_free(struct pipeline *pipeline);
 const struct source_listener *pipeline_listener(void);
 /* Where statuses go; borrowed. NULL: nowhere (any more). */
 void pipeline_set_source(struct pipeline *pipeline, struct source *source);
+/* Streams are about to be ended (status_close). */
+void pipeline_close_statuses(struct pipeline *pipeline);
 /* Writes all statuses that wait, now. */
 void pipeline_flush_statuses(struct pipeline *pipeline);
 

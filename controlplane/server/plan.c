@@ -1,25 +1,20 @@
 #include "controlplane/server/plan.h"
 
-static void set_live(struct plan *plan, struct snapshot *live)
+static void set(struct snapshot **slot, struct snapshot *snapshot)
 {
-    struct snapshot *before = plan->live;
-    plan->live = snapshot_ref(live);
+    struct snapshot *before = *slot;
+    *slot = snapshot ? snapshot_ref(snapshot) : NULL;
     snapshot_unref(before);
-}
-
-static void become_idle(struct plan *plan)
-{
-    snapshot_unref(plan->goal);
-    snapshot_unref(plan->bridge);
-    plan->goal = plan->bridge = NULL;
-    plan->step = PLAN_IDLE;
 }
 
 void plan_done(struct plan *plan)
 {
-    become_idle(plan);
-    snapshot_unref(plan->live);
-    plan->live = NULL;
+    set(&plan->live, NULL);
+    set(&plan->goal, NULL);
+    set(&plan->bridge, NULL);
+    set(&plan->settled, NULL);
+    set(&plan->reached, NULL);
+    plan->step = PLAN_IDLE;
 }
 
 static bool differs_in_endpoints_at_most(const struct snapshot *a, const struct snapshot *b)
@@ -34,36 +29,54 @@ void plan_start(struct plan *plan, struct snapshot *goal, struct bridge_cache *b
 {
     ASSERT(plan->step == PLAN_IDLE);
     if (!plan->live || differs_in_endpoints_at_most(plan->live, goal)) {
-        set_live(plan, goal);
+        set(&plan->live, goal);
+        set(&plan->reached, goal);
         return;
     }
-    plan->goal = snapshot_ref(goal);
-    plan->bridge = snapshot_ref(bridge_cache_get(bridges, plan->live, goal));
+    set(&plan->goal, goal);
+    set(&plan->bridge, bridge_cache_get(bridges, plan->live, goal));
+    plan->step = PLAN_CLUSTERS;
+}
+
+void plan_resume(struct plan *plan)
+{
+    ASSERT(plan->step == PLAN_IDLE);
+    set(&plan->goal, plan->reached);
+    set(&plan->bridge, plan->live);
     plan->step = PLAN_CLUSTERS;
 }
 
 void plan_advance(struct plan *plan)
 {
-    ASSERT(plan->step != PLAN_IDLE);
+    ASSERT(plan->step != PLAN_IDLE && plan->step != PLAN_ROUTES);
     if (plan->step != PLAN_REMOVALS) {
         plan->step++;
         return;
     }
-    set_live(plan, plan->goal);
-    become_idle(plan);
+    set(&plan->live, plan->settled);
+    set(&plan->reached, plan->goal);
+    set(&plan->goal, NULL);
+    set(&plan->bridge, NULL);
+    set(&plan->settled, NULL);
+    plan->step = PLAN_IDLE;
 }
 
-void plan_abandon(struct plan *plan)
+void plan_begin_removals(struct plan *plan, struct snapshot *settled)
 {
-    ASSERT(plan->step != PLAN_IDLE);
-    set_live(plan, plan->bridge);
-    become_idle(plan);
+    ASSERT(plan->step == PLAN_ROUTES);
+    set(&plan->settled, settled);
+    plan->step = PLAN_REMOVALS;
+}
+
+bool plan_keeps(const struct plan *plan)
+{
+    return plan->live != plan->reached;
 }
 
 static struct resource_set *endpoints_of(const struct plan *plan, struct snapshot *newest,
                                          struct bridge_cache *bridges)
 {
-    struct snapshot *from = plan->step == PLAN_REMOVALS ? plan->goal : plan->live;
+    struct snapshot *from = plan->step == PLAN_REMOVALS ? plan->settled : plan->live;
     struct snapshot *used = from == newest ? newest : bridge_cache_get(bridges, from, newest);
     return used->sets[RESOURCE_ENDPOINTS];
 }
@@ -71,7 +84,7 @@ static struct resource_set *endpoints_of(const struct plan *plan, struct snapsho
 struct resource_set *plan_target(const struct plan *plan, enum resource_type type,
                                  struct snapshot *newest, struct bridge_cache *bridges)
 {
-    const struct snapshot *clusters = plan->step == PLAN_REMOVALS ? plan->goal : plan->bridge;
+    const struct snapshot *clusters = plan->step == PLAN_REMOVALS ? plan->settled : plan->bridge;
     const struct snapshot *listeners = plan->step == PLAN_CLUSTERS ? plan->live : plan->goal;
     const struct snapshot *routes = plan->step == PLAN_CLUSTERS    ? plan->live
                                     : plan->step == PLAN_LISTENERS ? plan->bridge

@@ -18,6 +18,7 @@ void stream_context_done(struct stream_context *context)
 {
     diff_cache_clear(&context->diffs);
     bridge_cache_clear(&context->bridges);
+    keep_cache_clear(&context->kept);
     response_done(&context->response);
     arena_done(&context->arena);
     snapshot_unref(context->nothing);
@@ -54,6 +55,7 @@ void stream_done(struct stream *stream)
         mem_free(stream->subscriptions[type]);
     }
     plan_done(&stream->plan);
+    snapshot_unref(stream->unknown_since);
     ledger_disconnect(stream->client);
     mem_free((char *)stream->address.data);
     mem_free((char *)stream->node_id.data);
@@ -96,10 +98,10 @@ static bool is_settled(const struct stream *stream, enum resource_type type)
     return !sub || subscription_is_settled(sub);
 }
 
-static bool is_anything_refused(const struct stream *stream, enum resource_type type)
+static size_t refused_count(const struct stream *stream, enum resource_type type)
 {
     const struct subscription *sub = sub_of(stream, type);
-    return sub && subscription_has_refused(sub);
+    return sub ? subscription_refused_count(sub) : 0;
 }
 
 /* Whether the client took a new cluster and is to get, or has, the endpoints of that name. */
@@ -113,15 +115,22 @@ static bool has_endpoints(const struct stream *stream, struct str name)
            (subscription_has_current(endpoints, name) || subscription_is_refused(endpoints, name));
 }
 
-/* Whether the client has asked for, and taken, the endpoints of all clusters that are new to it. */
+/* Whether the client has asked for, and taken, the endpoints of all clusters that are new to it.
+ * Which these are is not known of one that comes back: it is to have them all. */
 static bool has_all_endpoints(const struct stream *stream)
 {
-    const struct resource_set *before = stream->plan.live->sets[RESOURCE_ENDPOINTS];
+    const struct resource_set *nothing = stream->context->nothing->sets[RESOURCE_ENDPOINTS];
+    const struct resource_set *before =
+        stream->is_resuming ? nothing : stream->plan.live->sets[RESOURCE_ENDPOINTS];
     const struct resource_set *after = stream->plan.bridge->sets[RESOURCE_ENDPOINTS];
+    const struct subscription *endpoints = sub_of(stream, RESOURCE_ENDPOINTS);
     if (!sub_of(stream, RESOURCE_CLUSTER) || before == after)
         return true;
     /* One that had clusters and never asked for endpoints gets them some other way. */
-    if (!sub_of(stream, RESOURCE_ENDPOINTS) && before->len)
+    if (!endpoints && before->len)
+        return true;
+    if (endpoints && subscription_is_at_target(endpoints) &&
+        resource_set_is_same(endpoints->target, after))
         return true;
     for (size_t i = 0, j = 0; j < after->len; j++) {
         while (i < before->len && str_compare(before->items[i]->name, after->items[j]->name) < 0)
@@ -133,50 +142,49 @@ static bool has_all_endpoints(const struct stream *stream)
     return true;
 }
 
-enum gate { GATE_WAIT, GATE_OPEN, GATE_SHUT };
-
-/* Whether the plan may go on from its step. */
-static enum gate gate_of(const struct stream *stream)
+/* Whether the client has answered, one way or the other, all that belongs to the plan's step. */
+static bool is_step_done(const struct stream *stream)
 {
     switch (stream->plan.step) {
     case PLAN_IDLE:
-        return GATE_WAIT;
+        return false;
     case PLAN_CLUSTERS:
-        /* Routes that name a cluster the client refused, and has no older version of, would take
-         * away what works now. */
-        if (is_anything_refused(stream, RESOURCE_CLUSTER) &&
-            subscription_lacks_refused(sub_of(stream, RESOURCE_CLUSTER)))
-            return GATE_SHUT;
         return is_settled(stream, RESOURCE_CLUSTER) && is_settled(stream, RESOURCE_ENDPOINTS) &&
-                       has_all_endpoints(stream)
-                   ? GATE_OPEN
-                   : GATE_WAIT;
+               has_all_endpoints(stream);
     case PLAN_LISTENERS:
-        return is_settled(stream, RESOURCE_LISTENER) ? GATE_OPEN : GATE_WAIT;
+        return is_settled(stream, RESOURCE_LISTENER);
     case PLAN_ROUTES:
-        if (!is_settled(stream, RESOURCE_ROUTES))
-            return GATE_WAIT;
-        /* It goes on using the older ones, which name clusters that must not go then. */
-        return is_anything_refused(stream, RESOURCE_ROUTES) ||
-                       is_anything_refused(stream, RESOURCE_LISTENER)
-                   ? GATE_SHUT
-                   : GATE_OPEN;
+        return is_settled(stream, RESOURCE_ROUTES);
     case PLAN_REMOVALS:
         break;
     }
-    return is_settled(stream, RESOURCE_CLUSTER) && is_settled(stream, RESOURCE_ENDPOINTS)
-               ? GATE_OPEN
-               : GATE_WAIT;
+    return is_settled(stream, RESOURCE_CLUSTER) && is_settled(stream, RESOURCE_ENDPOINTS);
+}
+
+/* What a client that came back with older content is not told at this step. */
+static enum subscription_hold hold_of(const struct stream *stream, enum resource_type type)
+{
+    enum plan_step step = stream->plan.step;
+    if (!stream->is_resuming)
+        return HOLD_NOTHING;
+    if (type == RESOURCE_CLUSTER || type == RESOURCE_ENDPOINTS)
+        return HOLD_REMOVALS; /* until its routes are accepted, which ends the resuming */
+    bool is_early = step == PLAN_CLUSTERS || (type == RESOURCE_ROUTES && step == PLAN_LISTENERS);
+    return is_early ? HOLD_CHANGES : HOLD_NOTHING;
 }
 
 static void set_targets(struct stream *stream)
 {
     struct snapshot *newest = stream_newest(stream, NULL);
-    for (int type = 0; type < RESOURCE_TYPE_COUNT; type++)
-        if (stream->subscriptions[type])
-            subscription_set_target(stream->subscriptions[type],
-                                    plan_target(&stream->plan, (enum resource_type)type, newest,
-                                                &stream->context->bridges));
+    for (int i = 0; i < RESOURCE_TYPE_COUNT; i++) {
+        enum resource_type type = (enum resource_type)i;
+        struct subscription *sub = sub_of(stream, type);
+        if (!sub)
+            continue;
+        subscription_set_hold(sub, hold_of(stream, type));
+        subscription_set_target(
+            sub, plan_target(&stream->plan, type, newest, &stream->context->bridges));
+    }
 }
 
 static void start_step(struct stream *stream, uint64_t now_ms)
@@ -185,12 +193,68 @@ static void start_step(struct stream *stream, uint64_t now_ms)
     set_targets(stream);
 }
 
+static uint64_t publication_of(const struct stream *stream)
+{
+    return stream->context->ledger ? ledger_publication(stream->context->ledger) : 0;
+}
+
+/* To the newest; also where it is there already, step by step (plan_resume). */
 static void start_plan(struct stream *stream, uint64_t now_ms)
 {
     struct snapshot *newest = stream_newest(stream, NULL);
-    if (stream->plan.step == PLAN_IDLE && newest != stream->plan.live)
+    if (newest == stream->plan.reached)
+        plan_resume(&stream->plan);
+    else
         plan_start(&stream->plan, newest, &stream->context->bridges);
+    stream->goal_publication = publication_of(stream);
     start_step(stream, now_ms);
+}
+
+static void on_stale(void *arg, const struct resource *content)
+{
+    struct stale *stale = arg;
+    if (content)
+        vec_append(&stale->contents, (void *)(uintptr_t)content);
+    else
+        stale->is_any_unknown = true;
+}
+
+static size_t count_refused_users(const struct stream *stream)
+{
+    return refused_count(stream, RESOURCE_LISTENER) + refused_count(stream, RESOURCE_ROUTES);
+}
+
+/* Listeners and routes have been answered: what nothing names any more goes. */
+static void begin_removals(struct stream *stream)
+{
+    static const enum resource_type users[] = {RESOURCE_LISTENER, RESOURCE_ROUTES};
+    struct plan *plan = &stream->plan;
+    struct stale stale = {0};
+    for (size_t i = 0; i < 2; i++)
+        if (sub_of(stream, users[i]))
+            subscription_visit_stale(sub_of(stream, users[i]), on_stale, &stale);
+    if (stale.is_any_unknown && !stream->unknown_since) {
+        stream->unknown_since = snapshot_ref(plan->live);
+    } else if (!stale.is_any_unknown) {
+        snapshot_unref(stream->unknown_since);
+        stream->unknown_since = NULL;
+        stream->is_resuming = false;
+    }
+    stale.unknown_since = stream->unknown_since;
+    struct snapshot *settled =
+        snapshot_keep(&stream->context->kept, plan->goal, plan->bridge, &stale);
+    stream->context->counters.removals_kept += settled != plan->goal;
+    stream->refused_count = count_refused_users(stream);
+    plan_begin_removals(plan, settled);
+    snapshot_unref(settled);
+    vec_done(&stale.contents);
+}
+
+/* Something has been accepted, or is not asked for any more, for which other things were kept. */
+static bool may_remove_more(const struct stream *stream)
+{
+    return stream->plan.step == PLAN_IDLE && (plan_keeps(&stream->plan) || stream->is_resuming) &&
+           count_refused_users(stream) < stream->refused_count;
 }
 
 /* --- sending
@@ -238,23 +302,33 @@ static void send_all(struct stream *stream)
             send_next(stream, (enum resource_type)type);
 }
 
-bool stream_is_in_sync(const struct stream *stream)
+/* Accepted or refused; nothing is on its way. */
+static bool has_answered_all(const struct stream *stream)
 {
     if (stream->plan.step != PLAN_IDLE || !stream->has_node || !stream->is_gateway_known)
         return false;
     bool has_any = false;
     for (int type = 0; type < RESOURCE_TYPE_COUNT; type++) {
-        if (!is_settled(stream, (enum resource_type)type) ||
-            is_anything_refused(stream, (enum resource_type)type))
+        if (!is_settled(stream, (enum resource_type)type))
             return false;
         has_any |= stream->subscriptions[type] != NULL;
     }
-    return has_any && stream->plan.live == stream_newest(stream, NULL);
+    return has_any;
 }
 
+bool stream_is_in_sync(const struct stream *stream)
+{
+    for (int type = 0; type < RESOURCE_TYPE_COUNT; type++)
+        if (refused_count(stream, (enum resource_type)type))
+            return false;
+    return has_answered_all(stream) && stream->plan.reached == stream_newest(stream, NULL);
+}
+
+/* Also while what is to replace it has not been accepted. */
 static bool is_still_refused(const void *sub, struct str name)
 {
-    return subscription_is_refused(sub, name);
+    return subscription_is_refused(sub, name) ||
+           (subscription_covers(sub, name) && !subscription_has_current(sub, name));
 }
 
 static void tell_ledger(struct stream *stream)
@@ -265,19 +339,14 @@ static void tell_ledger(struct stream *stream)
         if (stream->subscriptions[type])
             ledger_review(stream->client, (enum resource_type)type, is_still_refused,
                           stream->subscriptions[type]);
-    bool is_in_sync = stream_is_in_sync(stream);
-    ledger_progress(stream->client,
-                    is_in_sync ? stream->plan.live->revision : stream->client->revision,
-                    is_in_sync);
-}
-
-static void abandon_plan(struct stream *stream)
-{
-    stream->context->counters.plans_abandoned++;
-    log_warning("xds_plan_abandoned stream=%" PRIu64 " node=%.*s revision=%" PRId64
-                ": what it refused is needed by what comes next; it stays with what it has",
-                stream->id, STR_ARGS(stream->node_id), stream->plan.goal->revision);
-    plan_abandon(&stream->plan);
+    struct ledger_progress progress = {.revision = stream->client->progress.revision,
+                                       .publication = stream->client->progress.publication,
+                                       .is_in_sync = stream_is_in_sync(stream)};
+    if (has_answered_all(stream)) {
+        progress.revision = stream->plan.reached->revision;
+        progress.publication = stream->goal_publication;
+    }
+    ledger_note_progress(stream->client, &progress);
 }
 
 /* How long to wait for the client at this step. */
@@ -292,23 +361,24 @@ static uint64_t step_timeout_ms(const struct stream *stream)
 /* Sends what can be sent, and goes on with the plan as far as the client's answers allow. */
 static void go_on(struct stream *stream, uint64_t now_ms)
 {
+    if (may_remove_more(stream))
+        start_plan(stream, now_ms);
     send_all(stream);
     while (stream->plan.step != PLAN_IDLE && !stream->is_finished) {
-        enum gate gate = gate_of(stream);
-        if (gate == GATE_WAIT && now_ms < stream->step_since_ms + step_timeout_ms(stream))
+        bool is_done = is_step_done(stream);
+        if (!is_done && now_ms < stream->step_since_ms + step_timeout_ms(stream))
             break;
-        if (gate == GATE_WAIT) {
+        if (!is_done) {
             stream->context->counters.step_timeouts++;
             log_info("xds_step_timeout stream=%" PRIu64 " node=%.*s step=%d", stream->id,
                      STR_ARGS(stream->node_id), (int)stream->plan.step);
         }
-        struct snapshot *goal = stream->plan.goal;
-        if (gate == GATE_SHUT)
-            abandon_plan(stream);
+        if (stream->plan.step == PLAN_ROUTES)
+            begin_removals(stream);
         else
             plan_advance(&stream->plan);
-        /* What was published meanwhile; not the same again where it was refused. */
-        if (stream->plan.step == PLAN_IDLE && stream_newest(stream, NULL) != goal)
+        /* What was published meanwhile. */
+        if (stream->plan.step == PLAN_IDLE && stream_newest(stream, NULL) != stream->plan.reached)
             start_plan(stream, now_ms);
         else
             start_step(stream, now_ms);
@@ -384,7 +454,7 @@ static void take_node(struct stream *stream, const struct request_node *node, ui
     stream->gateway = copy(node->cluster);
     stream->user_agent = user_agent_of(node);
     stream->kind = kind_of(node);
-    stream->trusts_versions = str_starts_with(node->user_agent_name, STR("weir-proxy"));
+    stream->is_weir_proxy = str_starts_with(node->user_agent_name, STR("weir-proxy"));
     check_gateway(stream);
     start_plan(stream, now_ms);
     join_ledger(stream, now_us);
@@ -451,10 +521,12 @@ static struct subscription *ensure_subscription(struct stream *stream, enum reso
         *sub, type,
         &(struct subscription_options){
             .is_delta = stream->is_delta,
-            .trusts_versions = stream->trusts_versions,
+            .trusts_versions = stream->is_weir_proxy,
+            .retries_refused = stream->is_weir_proxy && type == RESOURCE_LISTENER,
             .response_bytes_max = stream->kind == CLIENT_GRPC ? STREAM_GRPC_RESPONSE_BYTES_MAX : 0,
         },
         plan_target(&stream->plan, type, stream_newest(stream, NULL), &stream->context->bridges));
+    subscription_set_hold(*sub, hold_of(stream, type));
     return *sub;
 }
 
@@ -508,6 +580,19 @@ static void take_request(struct stream *stream, enum resource_type type,
         count(stream, type, outcome, request->error);
 }
 
+/* The client has come back with older content of that type. */
+static void resume(struct stream *stream, enum resource_type type, uint64_t now_ms)
+{
+    stream->subscriptions[type]->is_outdated = false;
+    if (stream->is_resuming || stream->plan.step == PLAN_REMOVALS)
+        return;
+    stream->is_resuming = true;
+    if (stream->plan.step == PLAN_IDLE)
+        start_plan(stream, now_ms);
+    else
+        set_targets(stream);
+}
+
 void stream_message(struct stream *stream, struct str bytes, uint64_t now_ms, uint64_t now_us)
 {
     if (stream->is_finished)
@@ -525,8 +610,11 @@ void stream_message(struct stream *stream, struct str bytes, uint64_t now_ms, ui
     if (type == RESOURCE_TYPE_COUNT)
         return;
     take_request(stream, type, &request.subscription, now_us);
-    if (!stream->is_finished)
-        go_on(stream, now_ms);
+    if (stream->is_finished)
+        return;
+    if (stream->subscriptions[type]->is_outdated)
+        resume(stream, type, now_ms);
+    go_on(stream, now_ms);
 }
 
 void stream_publish(struct stream *stream, uint64_t now_ms)
@@ -534,9 +622,16 @@ void stream_publish(struct stream *stream, uint64_t now_ms)
     if (!stream->has_node || stream->is_finished)
         return;
     check_gateway(stream);
-    if (stream->plan.step == PLAN_IDLE && stream->plan.live == stream_newest(stream, NULL))
+    const struct plan *plan = &stream->plan;
+    bool is_idle = plan->step == PLAN_IDLE;
+    bool is_newest = stream_newest(stream, NULL) == (is_idle ? plan->reached : plan->goal);
+    if (is_newest)
+        stream->goal_publication = publication_of(stream);
+    if (is_newest && is_idle) {
+        tell_ledger(stream);
         return;
-    if (stream->plan.step == PLAN_IDLE)
+    }
+    if (is_idle)
         start_plan(stream, now_ms);
     else
         set_targets(stream); /* newer endpoints do not wait for the plan */

@@ -2,6 +2,12 @@
  * One xDS stream: aggregated or of one type, state of the world or delta. It knows its node, holds
  * a subscription per type and follows the plan (plan.h) from one published snapshot to the next.
  *
+ * What a client refuses concerns that resource alone: the plan goes on with everything else, what
+ * was refused is not sent again before its content changes, and of what would be removed only the
+ * clusters stay that older routes name which the client goes on using. A delta client that comes
+ * back with older content takes the steps of a plan, too: clusters that are gone are removed when
+ * its routes have been accepted.
+ *
  * No I/O and no clock: bytes come in through stream_message, go out through the transport it was
  * given, and time is an argument. controlplane/server/ads.c connects it with gRPC.
  *
@@ -14,6 +20,7 @@
 #include "common/rpc/rpc.h"
 #include "controlplane/server/plan.h"
 #include "controlplane/server/subscription.h"
+#include "controlplane/snapshot/keep.h"
 #include "controlplane/snapshot/world.h"
 #include "controlplane/status/ledger.h"
 
@@ -39,10 +46,10 @@ struct stream_counters {
     uint64_t nacks[RESOURCE_TYPE_COUNT];
     uint64_t response_bytes;
     uint64_t response_resources;
-    uint64_t bad_requests;    /* streams ended because of a request */
-    uint64_t unknown_types;   /* requests for types that are not served */
-    uint64_t step_timeouts;   /* plans that went on without the client's answer */
-    uint64_t plans_abandoned; /* plans that a refusal ended */
+    uint64_t bad_requests;  /* streams ended because of a request */
+    uint64_t unknown_types; /* requests for types that are not served */
+    uint64_t step_timeouts; /* plans that went on without the client's answer */
+    uint64_t removals_kept; /* plans that ended with clusters kept for what older routes name */
 };
 
 /* What all streams of a server share. */
@@ -51,6 +58,7 @@ struct stream_context {
     struct snapshot *nothing; /* for nodes of a gateway that does not exist (yet) */
     struct diff_cache diffs;
     struct bridge_cache bridges;
+    struct keep_cache kept;
     struct response response; /* scratch */
     struct arena arena;       /* scratch, for requests */
     struct ledger *ledger;    /* borrowed; NULL: none */
@@ -84,9 +92,13 @@ struct stream {
     struct str node_id;
     struct str gateway;
     struct str user_agent;
-    bool trusts_versions;
+    bool is_weir_proxy;
     struct subscription *subscriptions[RESOURCE_TYPE_COUNT]; /* NULL: not asked for */
     struct plan plan;
+    bool is_resuming;     /* it came back with older content; see enum subscription_hold */
+    size_t refused_count; /* of listeners and routes, when something was last kept */
+    struct snapshot *unknown_since; /* see struct stale; NULL: nothing is unknown */
+    uint64_t goal_publication;      /* the last one for which the plan's goal is the newest */
     uint64_t deadline_ms; /* when the plan goes on without an answer; UINT64_MAX: nothing waits */
     uint64_t step_since_ms;
     uint64_t last_nonce;

@@ -16,6 +16,7 @@ void subscription_init(struct subscription *sub, enum resource_type type,
         .type = type,
         .is_delta = options->is_delta,
         .trusts_versions = options->trusts_versions,
+        .retries_refused = options->retries_refused,
         .response_bytes_max = options->response_bytes_max,
         .target = resource_set_ref(target),
     };
@@ -42,6 +43,12 @@ void subscription_set_target(struct subscription *sub, struct resource_set *targ
     else if (sub->base == before)
         subscription_advance_base(sub, target); /* so that the older one can go */
     resource_set_unref(before);
+}
+
+void subscription_set_hold(struct subscription *sub, enum subscription_hold hold)
+{
+    sub->is_dirty |= hold < sub->hold;
+    sub->hold = hold;
 }
 
 /* --- names --------------------------------------------------------------------------------------
@@ -146,6 +153,7 @@ static void ask_for(struct subscription *sub, struct subscription_entry *entry)
     entry_leave_group(sub, entry);
     entry_set_has(entry, content_unknown());
     entry->is_asked_after_send = sub->out.nonce != 0;
+    entry->is_claimed = false;
     sub->is_dirty = true;
 }
 
@@ -299,8 +307,10 @@ static void take_wildcard_versions(struct subscription *sub,
     for (size_t i = 0, j = 0; i < len; i++) {
         while (j < count && str_compare(versions[j].name, names[i]) < 0)
             j++;
-        bool is_claimed = j < count && str_equal(versions[j].name, names[i]);
-        entry_set_has(entry_find(sub, names[i]), is_claimed ? content_unknown() : NULL);
+        struct subscription_entry *entry = entry_find(sub, names[i]);
+        entry->is_claimed = j < count && str_equal(versions[j].name, names[i]);
+        entry_set_has(entry, entry->is_claimed ? content_unknown() : NULL);
+        sub->is_outdated |= entry->is_claimed;
     }
     mem_free(names);
     sub->is_dirty |= len > 0;
@@ -310,12 +320,16 @@ static void take_wildcard_versions(struct subscription *sub,
 static void take_named_versions(struct subscription *sub,
                                 const struct subscription_version *versions, size_t count)
 {
-    if (!sub->trusts_versions && !resource_type_has_wildcard(sub->type))
-        return;
+    bool is_believed = sub->trusts_versions || resource_type_has_wildcard(sub->type);
     for (size_t i = 0; i < count; i++) {
         struct subscription_entry *entry = entry_find(sub, versions[i].name);
-        if (entry && entry->is_named)
-            entry_set_has(entry, content_of_version(sub, &versions[i]));
+        if (!entry || !entry->is_named)
+            continue;
+        struct resource *content = content_of_version(sub, &versions[i]);
+        entry->is_claimed = content == content_unknown();
+        sub->is_outdated |= entry->is_claimed;
+        if (is_believed)
+            entry_set_has(entry, content);
     }
 }
 
@@ -592,18 +606,31 @@ bool subscription_is_refused(const struct subscription *sub, struct str name)
 
 bool subscription_has_refused(const struct subscription *sub)
 {
-    return sub->has_refused_set || sub->refused_count > 0;
+    return subscription_refused_count(sub) > 0;
 }
 
-bool subscription_lacks_refused(const struct subscription *sub)
+size_t subscription_refused_count(const struct subscription *sub)
+{
+    return sub->refused_count + sub->has_refused_set;
+}
+
+bool subscription_is_at_target(const struct subscription *sub)
+{
+    return (sub->is_wildcard || sub->is_covering) && sub->len == 0 &&
+           resource_set_is_same(sub->base, sub->target);
+}
+
+void subscription_visit_stale(const struct subscription *sub, subscription_stale_fn *on_stale,
+                              void *arg)
 {
     for (size_t i = 0; i < sub->len; i++) {
         const struct subscription_entry *entry = &sub->entries[i];
-        if (entry->refused_nonce && entry->refused && !entry->has)
-            return true;
+        if (entry->refused_nonce && entry->has)
+            on_stale(arg, entry->has == content_unknown() ? NULL : entry->has);
     }
-    for (size_t i = 0; sub->has_refused_set && i < sub->target->len; i++)
-        if (!resource_set_find(sub->base, sub->target->items[i]->name))
-            return true;
-    return false;
+    for (size_t i = 0; sub->has_refused_set && sub->base && i < sub->base->len; i++) {
+        const struct resource *content = sub->base->items[i];
+        if (!resource_is_same(content, resource_set_find(sub->target, content->name)))
+            on_stale(arg, content);
+    }
 }

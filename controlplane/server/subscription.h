@@ -6,7 +6,8 @@
  * The rules it keeps:
  *   - at most one response is outstanding; what changes meanwhile is sent after the answer, once;
  *   - a client is sent what it asked for and does not have, and nothing else;
- *   - what it refused is not sent again before its content changes. Where the error text names
+ *   - what it refused is not sent again before its content changes, and when it vanishes the client
+ *     is told so, since it may be keeping it for another try. Where the error text names
  *     some of the resources of the response, only those count as refused and the others are sent
  *     again without them; where it names none, all of them wait until one of them changes;
  *   - every request's names count, whatever its nonce; acceptance and refusal need the nonce.
@@ -42,6 +43,15 @@ struct subscription_entry {
     bool is_named;            /* the client asked for it by this name */
     bool is_glob;             /* it asked for all names that begin with what is before the star */
     bool is_asked_after_send; /* since the outstanding response: its ACK says nothing about this */
+    bool is_claimed;          /* a reconnecting client said it has an older version */
+};
+
+/* What a client that came back with older content is not told yet, so that it makes before it
+ * breaks. Holds back nothing that it did not claim to have. */
+enum subscription_hold {
+    HOLD_NOTHING,
+    HOLD_REMOVALS, /* of what it claimed to have */
+    HOLD_CHANGES,  /* those, and newer content of it */
 };
 
 /* What an outstanding response holds: a whole diff, or single items. */
@@ -63,6 +73,8 @@ struct subscription {
     enum resource_type type;
     bool is_delta;
     bool trusts_versions; /* see subscription_options */
+    bool retries_refused; /* the same */
+    bool is_outdated;     /* its first request claimed something that is older or gone */
     bool has_begun;
     bool is_wildcard;
     bool was_named;    /* a name was sent once: an empty list no longer means all of them */
@@ -70,6 +82,7 @@ struct subscription {
     bool must_respond; /* even where there is nothing to send */
     bool is_dirty;     /* there may be something to send */
     bool has_refused_set;
+    enum subscription_hold hold;
     size_t response_bytes_max;
     struct resource_set *target;        /* what it should have */
     struct resource_set *base;          /* what it has, exceptions excepted; NULL: nothing */
@@ -90,6 +103,9 @@ struct subscription_options {
     /* A reconnecting client's word for what it has counts for names it subscribes to explicitly as
      * well. Stock Envoy forgets endpoints whose versions it still claims, so not for it. */
     bool trusts_versions;
+    /* The client tries what it refused again by itself (weir-proxy: a listener whose port is taken
+     * may get it later): it is told also when the policy goes back to what it runs. */
+    bool retries_refused;
     /* Responses that can be split are split at this length; 0: no limit. */
     size_t response_bytes_max;
 };
@@ -100,6 +116,7 @@ void subscription_init(struct subscription *sub, enum resource_type type,
 void subscription_done(struct subscription *sub);
 /* What the client should have from now on; takes a reference of its own. */
 void subscription_set_target(struct subscription *sub, struct resource_set *target);
+void subscription_set_hold(struct subscription *sub, enum subscription_hold hold);
 
 struct subscription_version {
     struct str name;
@@ -157,7 +174,15 @@ bool subscription_covers(const struct subscription *sub, struct str name);
 bool subscription_is_refused(const struct subscription *sub, struct str name);
 /* Whether anything at all is. */
 bool subscription_has_refused(const struct subscription *sub);
-/* Whether anything was refused of which the client has no older version either. */
-bool subscription_lacks_refused(const struct subscription *sub);
+/* How many names are; 1 where a complete answer was refused as a whole. */
+size_t subscription_refused_count(const struct subscription *sub);
+/* Whether the client accepted everything, as far as it was asked for: nothing to look for one by
+ * one. May be false although it did. */
+bool subscription_is_at_target(const struct subscription *sub);
+/* Called for what a client goes on using because it refused something newer; content is NULL where
+ * it is not known. */
+typedef void subscription_stale_fn(void *arg, const struct resource *content);
+void subscription_visit_stale(const struct subscription *sub, subscription_stale_fn *on_stale,
+                              void *arg);
 
 #endif

@@ -23,6 +23,16 @@ static bool is_complete_state(const struct subscription *sub)
 /* --- what waits behind a refusal
  * ------------------------------------------------------------------ */
 
+/* The refused content is not wanted any more. The client may keep it all the same, for another try:
+ * it is told what counts now, where it is not bound to be told anyway. */
+static void forget_refused(struct subscription *sub, struct subscription_entry *entry)
+{
+    bool may_keep_it = sub->is_delta && entry->refused && (!entry->has || sub->retries_refused);
+    if (may_keep_it)
+        entry_set_has(entry, content_unknown());
+    release_group(sub, entry->refused_nonce);
+}
+
 /* Content that was refused has changed: it may go again, and with it all that was refused together
  * with it, since nobody knows which of them was at fault. */
 static void release_refused(struct subscription *sub)
@@ -32,11 +42,20 @@ static void release_refused(struct subscription *sub)
         uint64_t nonce = entry->refused_nonce;
         if (!nonce || resource_is_same(entry->refused, resource_set_find(sub->target, entry->name)))
             continue;
-        release_group(sub, nonce);
+        forget_refused(sub, entry);
     }
     if (sub->has_refused_set &&
         memcmp(&sub->refused_set, &sub->target->version, sizeof sub->refused_set) != 0)
         sub->has_refused_set = false;
+}
+
+/* The client makes before it breaks: see enum subscription_hold. */
+static bool is_held(const struct subscription *sub, const struct subscription_entry *entry,
+                    const struct resource *after)
+{
+    if (!entry->is_claimed || entry->has != content_unknown())
+        return false;
+    return sub->hold == HOLD_CHANGES || (sub->hold == HOLD_REMOVALS && !after);
 }
 
 /* --- collecting
@@ -68,7 +87,8 @@ static void consider_entry(struct subscription *sub, struct subscription_entry *
     /* State of the world cannot tell removals of these; the client finds out by their parents. */
     if (!after && !sub->is_delta && !is_complete_state(sub))
         entry_set_has(entry, NULL);
-    if (resource_is_same(entry->has, after) || (entry->refused_nonce && !is_complete_state(sub)))
+    if (resource_is_same(entry->has, after) || (entry->refused_nonce && !is_complete_state(sub)) ||
+        is_held(sub, entry, after))
         return;
     pending->refused_count += entry->refused_nonce != 0;
     add_item(sub, pending,

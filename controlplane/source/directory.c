@@ -3,6 +3,7 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "controlplane/source/directory_status.h"
 #include "controlplane/source/file.h"
 #include "controlplane/source/source_internal.h"
 
@@ -31,6 +32,7 @@ struct directory_source {
     uint64_t first_event_ms; /* of those not acted on; 0: none */
     int64_t revision;
     bool is_started, is_stopped, has_settled;
+    bool has_told_statuses;
 
     /* While scanning. */
     struct source_store staging;
@@ -78,9 +80,12 @@ static void stage_file(struct directory_source *source, const char *path, struct
 {
     const struct source_store_object *other = source_store_find(&source->staging, key);
     if (other)
-        log_warning("directory_object_twice key=%.*s action=\"the JSON file counts\"",
+        log_warning("directory_object_twice key=%.*s action=\"of .json, .yaml and .yml the first "
+                    "that is there counts\"",
                     STR_ARGS(key));
-    if (other && is_yaml)
+    bool is_second_choice =
+        other && is_yaml && (!other->entry.is_yaml || str_ends_with(str_from(path), STR(".yml")));
+    if (is_second_choice)
         return;
     struct source_entry entry = {.key = key, .is_yaml = is_yaml, .value_bytes = size};
     struct buf bytes;
@@ -230,6 +235,10 @@ static void conclude(struct directory_source *source)
     char where[192];
     snprintf(where, sizeof where, "directory %s", source->path);
     source_report_synced(base, where);
+    if (source->status_path && !source->has_told_statuses) {
+        source->has_told_statuses = true;
+        directory_status_tell(source->status_path, base->listener, base->arg);
+    }
 }
 
 static void scan_all(struct directory_source *source)
@@ -382,6 +391,7 @@ static const struct source_type directory_type = {.start = start,
                                                   .stop = stop,
                                                   .destroy = destroy,
                                                   .put_status = put_status,
+                                                  .put_passing_status = put_status,
                                                   .delete_status = delete_status};
 
 struct source *source_directory_new(struct loop *loop,

@@ -42,6 +42,12 @@ struct source_entry etcd_entry_of(const struct etcd_source *source, const Mvccpb
     };
 }
 
+void etcd_tell_nameless(const struct etcd_source *source)
+{
+    log_warning("etcd_key_ignored key=%.*s reason=\"it must have a kind and a name behind it\"",
+                STR_ARGS(source->prefix));
+}
+
 /* --- session ---------------------------------------------------------------------------------- */
 
 static void end_calls(struct etcd_source *source)
@@ -54,6 +60,7 @@ static void end_calls(struct etcd_source *source)
     etcd_watch_cancel(source);
     etcd_reconcile_cancel(source);
     etcd_statuses_cancel(source);
+    etcd_lease_cancel(source);
     source->session = SESSION_PAUSED;
 }
 
@@ -175,6 +182,8 @@ void etcd_session_synced(struct etcd_source *source)
     char where[192];
     snprintf(where, sizeof where, "etcd %s", etcd_client_endpoint(source->client));
     source_report_synced(&source->base, where);
+    etcd_status_list_begin(source);
+    etcd_lease_begin(source);
     if (source->statuses.pending.len > 0 && !source->statuses.call)
         loop_timer_start(&source->statuses.timer, 0);
 }
@@ -321,6 +330,7 @@ static void destroy(struct source *base)
     etcd_listing_done(&source->listing);
     etcd_reconcile_done(source);
     etcd_statuses_done(source);
+    etcd_lease_done(source);
     source_store_done(&source->staging);
     source_store_done(&source->last_good);
     arena_done(&source->batch);
@@ -335,18 +345,28 @@ static void destroy(struct source *base)
 
 static void put_status(struct source *base, struct str key, struct str value)
 {
-    etcd_statuses_put(CONTAINER_OF(base, struct etcd_source, base), key, &value);
+    struct etcd_source *source = CONTAINER_OF(base, struct etcd_source, base);
+    etcd_lease_forget(source, key);
+    etcd_statuses_put(source, key, &value, false);
+}
+
+static void put_passing_status(struct source *base, struct str key, struct str value)
+{
+    etcd_lease_put(CONTAINER_OF(base, struct etcd_source, base), key, value);
 }
 
 static void delete_status(struct source *base, struct str key)
 {
-    etcd_statuses_put(CONTAINER_OF(base, struct etcd_source, base), key, NULL);
+    struct etcd_source *source = CONTAINER_OF(base, struct etcd_source, base);
+    etcd_lease_forget(source, key);
+    etcd_statuses_put(source, key, NULL, false);
 }
 
 static const struct source_type etcd_type = {.start = start,
                                              .stop = stop,
                                              .destroy = destroy,
                                              .put_status = put_status,
+                                             .put_passing_status = put_passing_status,
                                              .delete_status = delete_status};
 
 /* A copy that ends with one slash. */
@@ -406,6 +426,7 @@ struct source *source_etcd_new(struct rpc_runtime *runtime,
     etcd_listing_init(&source->listing, or_default(options->page_keys, 1000));
     etcd_reconcile_init(source);
     etcd_statuses_init(source);
+    etcd_lease_init(source);
     if (options->last_good_path)
         last_good_writer_init(&source->writer, source->loop, options->last_good_path,
                               on_copy_written);

@@ -1,7 +1,8 @@
 /*
- * The etcd source, in five files: etcd.c (life, session, failures, last-good copy), etcd_list.c
+ * The etcd source, in seven files: etcd.c (life, session, failures, last-good copy), etcd_list.c
  * (reading everything), etcd_watch.c (changes), etcd_reconcile.c (comparing now and then),
- * etcd_status.c (writing statuses back).
+ * etcd_status.c (writing statuses back), etcd_status_list.c (those that are there at the start),
+ * etcd_lease.c (those that go with us).
  *
  * A session is: connect to an endpoint, get a token where there is a user, list unless a revision
  * is known that a watch can go on from, watch. Any failure ends the session; after a pause the
@@ -48,13 +49,39 @@ struct etcd_reconcile {
     struct buf was;
 };
 
+/* The status documents that are there at the start. */
+struct etcd_status_list {
+    struct rpc_call *call;
+    struct arena arena;              /* of all pages */
+    struct source_status *documents; /* their strings are in arena */
+    size_t len, cap, bytes;
+    int page_keys;
+    bool has_arena;
+    bool is_done; /* delivered */
+};
+
 /* Statuses to be written, the newest per key. */
 struct etcd_statuses {
+    struct etcd_status_list list;
     struct map pending; /* struct status_item */
     struct vec flying;  /* those in call; struct status_item */
     struct rpc_call *call;
     struct loop_timer timer;
     unsigned failures;
+};
+
+/* A status that is to go with this process. */
+struct etcd_passing {
+    struct str key, value; /* in data */
+    char data[];
+};
+
+struct etcd_lease {
+    struct map passing; /* struct etcd_passing */
+    struct rpc_call *call;
+    struct loop_timer timer;
+    int64_t id;      /* 0: none yet, or lost */
+    bool is_refused; /* we have no right to one: written without */
 };
 
 struct etcd_source {
@@ -88,6 +115,7 @@ struct etcd_source {
 
     struct etcd_reconcile reconcile;
     struct etcd_statuses statuses;
+    struct etcd_lease lease;
 
     struct last_good_writer writer; /* path NULL: no copy */
     struct loop_timer save;
@@ -118,6 +146,8 @@ void etcd_schedule_save(struct etcd_source *source);
 /* The key below the prefix. */
 struct str etcd_key_below_prefix(const struct etcd_source *source, ProtobufCBinaryData key);
 struct source_entry etcd_entry_of(const struct etcd_source *source, const Mvccpb__KeyValue *kv);
+/* The prefix itself is a key: it has neither kind nor name, so there is no status to say so in. */
+void etcd_tell_nameless(const struct etcd_source *source);
 
 /* --- etcd_list.c */
 void etcd_list_begin(struct etcd_source *source);
@@ -145,8 +175,28 @@ void etcd_watch_cancel(struct etcd_source *source);
 
 /* --- etcd_status.c */
 void etcd_statuses_init(struct etcd_source *source);
-void etcd_statuses_put(struct etcd_source *source, struct str key, const struct str *value);
+/* value NULL: delete. is_passing: under the lease. */
+void etcd_statuses_put(struct etcd_source *source, struct str key, const struct str *value,
+                       bool is_passing);
 void etcd_statuses_cancel(struct etcd_source *source);
 void etcd_statuses_done(struct etcd_source *source);
+
+/* --- etcd_status_list.c */
+/* Once per life; nothing where it has been done. */
+void etcd_status_list_begin(struct etcd_source *source);
+void etcd_status_list_cancel(struct etcd_source *source);
+
+/* --- etcd_lease.c */
+void etcd_lease_init(struct etcd_source *source);
+/* Writes a status under the lease, as soon as there is one. */
+void etcd_lease_put(struct etcd_source *source, struct str key, struct str value);
+/* The status is deleted or written without a lease. */
+void etcd_lease_forget(struct etcd_source *source, struct str key);
+/* etcd does not know the lease any more: a new one, and everything under it again. */
+void etcd_lease_lost(struct etcd_source *source);
+/* A session is there: asks for more time. */
+void etcd_lease_begin(struct etcd_source *source);
+void etcd_lease_cancel(struct etcd_source *source);
+void etcd_lease_done(struct etcd_source *source);
 
 #endif

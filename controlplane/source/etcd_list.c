@@ -134,11 +134,13 @@ static void stage(struct etcd_source *source, const Etcdserverpb__RangeResponse 
 {
     for (size_t i = 0; i < page->n_kvs; i++) {
         struct source_entry entry = etcd_entry_of(source, page->kvs[i]);
-        if (str_equal(entry.key, STR(SOURCE_ALLOW_EMPTY_KEY)))
+        if (str_equal(entry.key, STR(SOURCE_ALLOW_EMPTY_KEY))) {
             source->staging_allows_empty = true;
-        else if (entry.key.len > 0) {
+        } else if (entry.key.len > 0) {
             source_store_limit(&source->staging, &source->base.limits, &entry);
             source_store_put(&source->staging, &entry);
+        } else {
+            etcd_tell_nameless(source);
         }
     }
 }

@@ -11,10 +11,12 @@ enum { PENDING_MAX = 200 * 1000 };
 struct status_item {
     struct str key, value; /* in data */
     bool is_deleted;
+    bool is_passing; /* under the lease */
     char data[];
 };
 
-void etcd_statuses_put(struct etcd_source *source, struct str key, const struct str *value)
+void etcd_statuses_put(struct etcd_source *source, struct str key, const struct str *value,
+                       bool is_passing)
 {
     struct etcd_statuses *statuses = &source->statuses;
     if (!source->status_prefix.data || source->is_stopped)
@@ -34,6 +36,7 @@ void etcd_statuses_put(struct etcd_source *source, struct str key, const struct 
     item->key = (struct str){.data = item->data, .len = source->status_prefix.len + key.len};
     item->value = (struct str){.data = at, .len = value_len};
     item->is_deleted = !value;
+    item->is_passing = is_passing;
     mem_free(map_put(&statuses->pending, item->key, item));
     if (!statuses->call && !loop_timer_is_running(&statuses->timer))
         loop_timer_start(&statuses->timer, COALESCE_MS);
@@ -76,6 +79,8 @@ static void on_written(void *arg, enum rpc_status status, const char *text, stru
         take_back(statuses);
         if (status == RPC_STATUS_UNAUTHENTICATED)
             etcd_session_renew_token(source);
+        if (status == RPC_STATUS_NOT_FOUND) /* nothing else in the transaction can be missing */
+            etcd_lease_lost(source);
         pause_ms =
             statuses->failures < 6 ? (uint64_t)1000 << (statuses->failures - 1) : PAUSE_MAX_MS;
     }
@@ -100,7 +105,8 @@ static void choose(struct etcd_statuses *statuses)
     }
 }
 
-static Etcdserverpb__RequestOp *op_of(struct arena *arena, const struct status_item *item)
+static Etcdserverpb__RequestOp *op_of(struct arena *arena, const struct status_item *item,
+                                      int64_t lease)
 {
     ProtobufCBinaryData key = {.data = (uint8_t *)(uintptr_t)item->key.data, .len = item->key.len};
     Etcdserverpb__RequestOp *op = ARENA_NEW(arena, Etcdserverpb__RequestOp);
@@ -116,6 +122,7 @@ static Etcdserverpb__RequestOp *op_of(struct arena *arena, const struct status_i
         Etcdserverpb__PutRequest *put = ARENA_NEW(arena, Etcdserverpb__PutRequest);
         etcdserverpb__put_request__init(put);
         put->key = key;
+        put->lease = item->is_passing ? lease : 0;
         put->value = (ProtobufCBinaryData){.data = (uint8_t *)(uintptr_t)item->value.data,
                                            .len = item->value.len};
         op->request_case = ETCDSERVERPB__REQUEST_OP__REQUEST_REQUEST_PUT;
@@ -137,7 +144,7 @@ static void on_timer(struct loop_timer *timer)
     request.success = arena_alloc_array(&arena, statuses->flying.len, sizeof *request.success);
     request.n_success = statuses->flying.len;
     for (size_t i = 0; i < statuses->flying.len; i++)
-        request.success[i] = op_of(&arena, statuses->flying.items[i]);
+        request.success[i] = op_of(&arena, statuses->flying.items[i], source->lease.id);
     statuses->call =
         etcd_client_call(source->client, "/etcdserverpb.KV/Txn", &request.base, on_written, source);
     arena_done(&arena);
@@ -155,6 +162,7 @@ void etcd_statuses_cancel(struct etcd_source *source)
     if (statuses->call)
         rpc_call_cancel(statuses->call);
     statuses->call = NULL;
+    etcd_status_list_cancel(source);
     take_back(statuses);
 }
 

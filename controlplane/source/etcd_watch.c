@@ -96,6 +96,8 @@ static struct source_change *changes_of(struct etcd_source *source, size_t *ret_
         } else if (change.entry.key.len > 0) {
             source_store_limit(&source->base.store, &source->base.limits, &change.entry);
             changes[count++] = change;
+        } else if (!change.is_deleted) {
+            etcd_tell_nameless(source);
         }
     }
     *ret_count = count;

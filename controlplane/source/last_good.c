@@ -112,7 +112,8 @@ int last_good_decode(struct str bytes, struct str prefix, struct source_store *s
         !take_u64(&rest, &revision) || !take_u64(&rest, &count))
         return errmsg_set(msg, ERR_INVALID, "its header is too short");
     if (!str_equal(own_prefix, prefix))
-        return errmsg_set(msg, ERR_INVALID, "it is a copy of prefix %.*s", STR_ARGS(own_prefix));
+        return errmsg_set(msg, ERR_INVALID, "it is a copy of prefix %.*s",
+                          own_prefix.len < 200 ? (int)own_prefix.len : 200, own_prefix.data);
     for (uint64_t i = 0; i < count; i++) {
         struct source_entry entry;
         if (!take_entry(&rest, &entry)) {
@@ -120,6 +121,10 @@ int last_good_decode(struct str bytes, struct str prefix, struct source_store *s
             return errmsg_set(msg, ERR_INVALID, "it ends before its last entry");
         }
         source_store_put(store, &entry);
+    }
+    if (rest.len > 0) {
+        source_store_done(store);
+        return errmsg_set(msg, ERR_INVALID, "it goes on after its last entry");
     }
     store->revision = (int64_t)revision;
     *ret_cluster_id = cluster_id;

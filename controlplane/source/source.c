@@ -45,6 +45,13 @@ void source_put_status(struct source *source, struct str key, struct str value)
     source->type->put_status(source, key, value);
 }
 
+void source_put_passing_status(struct source *source, struct str key, struct str value)
+{
+    if (value.len > SOURCE_STATUS_BYTES_MAX)
+        value.len = SOURCE_STATUS_BYTES_MAX;
+    source->type->put_passing_status(source, key, value);
+}
+
 void source_delete_status(struct source *source, struct str key)
 {
     source->type->delete_status(source, key);

@@ -60,6 +60,12 @@ struct source_change {
     bool is_deleted;
 };
 
+/* A status document that is there. Bytes are valid during the callback only. */
+struct source_status {
+    struct str key; /* below the status prefix: "routes/users" */
+    struct str value;
+};
+
 struct source_listener {
     /* All objects, in order of their keys. is_stale: from the copy on disk, because the source
      * cannot be reached. revision may be lower than before where an older backup was restored. */
@@ -69,6 +75,9 @@ struct source_listener {
      * last of them. */
     void (*on_changes)(void *arg, const struct source_change *changes, size_t count,
                        int64_t revision);
+    /* Once, after a first snapshot that is not stale and where there is a place for statuses: all
+     * status documents that are there, written by whomever. May be NULL. */
+    void (*on_statuses)(void *arg, const struct source_status *documents, size_t count);
     /* Each time the state or its detail changes. detail is a sentence for people. */
     void (*on_state)(void *arg, enum source_state state, const char *detail);
 };
@@ -83,6 +92,9 @@ void source_free(struct source *source);
  * "routes/users". Later calls for a key replace earlier ones that were not written yet; failures
  * are retried. Dropped where the source has no place for statuses. value over 64 KiB is cut. */
 void source_put_status(struct source *source, struct str key, struct str value);
+/* The same for what is true only while this process lives: etcd deletes it half a minute after we
+ * are gone without a word. A directory keeps it. */
+void source_put_passing_status(struct source *source, struct str key, struct str value);
 void source_delete_status(struct source *source, struct str key);
 
 /* Limits of both sources. 0 stands for the default that the comment names. */

@@ -35,6 +35,7 @@ struct source_type {
     void (*stop)(struct source *source);
     void (*destroy)(struct source *source);
     void (*put_status)(struct source *source, struct str key, struct str value);
+    void (*put_passing_status)(struct source *source, struct str key, struct str value);
     void (*delete_status)(struct source *source, struct str key);
 };
 

@@ -5,7 +5,8 @@
 
 bool document_print(const ProtobufCMessage *message, struct buf *out)
 {
-    return pbjson_print(message, NULL, out) == 0 && !out->is_overflown;
+    static const struct pbjson_options options = {.print_false = true};
+    return pbjson_print(message, &options, out) == 0 && !out->is_overflown;
 }
 
 Google__Protobuf__Timestamp *document_of_time(uint64_t us, struct arena *arena)
@@ -72,9 +73,9 @@ Weir__V1__ProxyStatus *document_of_proxy(const struct ledger_proxy *proxy, const
     message->revision = INT64_MAX;
     LIST_FOR_EACH(link, &proxy->clients) {
         const struct ledger_client *each = LIST_ENTRY(link, struct ledger_client, sibling);
-        message->in_sync &= each->is_in_sync;
-        if (each->revision < message->revision)
-            message->revision = each->revision;
+        message->in_sync &= each->progress.is_in_sync;
+        if (each->progress.revision < message->revision)
+            message->revision = each->progress.revision;
     }
     add_refusals(message, proxy, arena);
     return message;

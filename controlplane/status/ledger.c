@@ -6,9 +6,8 @@
 struct ledger {
     struct list clients;
     struct map proxies; /* node id -> struct ledger_proxy */
-    ledger_proxy_changed_fn *on_proxy;
-    ledger_refusal_changed_fn *on_refusal;
-    void *arg;
+    struct ledger_observer observer;
+    uint64_t publication;
 };
 
 struct ledger *ledger_new(void)
@@ -27,12 +26,19 @@ void ledger_free(struct ledger *ledger)
     mem_free(ledger);
 }
 
-void ledger_observe(struct ledger *ledger, ledger_proxy_changed_fn *on_proxy,
-                    ledger_refusal_changed_fn *on_refusal, void *arg)
+void ledger_observe(struct ledger *ledger, const struct ledger_observer *observer)
 {
-    ledger->on_proxy = on_proxy;
-    ledger->on_refusal = on_refusal;
-    ledger->arg = arg;
+    ledger->observer = observer ? *observer : (struct ledger_observer){0};
+}
+
+void ledger_begin_publication(struct ledger *ledger)
+{
+    ledger->publication++;
+}
+
+uint64_t ledger_publication(const struct ledger *ledger)
+{
+    return ledger->publication;
 }
 
 static struct str copy(struct str s)
@@ -42,8 +48,8 @@ static struct str copy(struct str s)
 
 static void tell_proxy(struct ledger *ledger, const struct ledger_proxy *proxy)
 {
-    if (ledger->on_proxy)
-        ledger->on_proxy(ledger->arg, proxy);
+    if (ledger->observer.on_proxy)
+        ledger->observer.on_proxy(ledger->observer.arg, proxy);
 }
 
 static struct ledger_proxy *proxy_of(const struct ledger_client *client)
@@ -58,8 +64,14 @@ static void tell_client(const struct ledger_client *client)
 
 static void tell_refusal(struct ledger *ledger, enum resource_type type, struct str name)
 {
-    if (ledger->on_refusal)
-        ledger->on_refusal(ledger->arg, type, name);
+    if (ledger->observer.on_refusal)
+        ledger->observer.on_refusal(ledger->observer.arg, type, name);
+}
+
+static void tell_publication(struct ledger *ledger)
+{
+    if (ledger->observer.on_publication)
+        ledger->observer.on_publication(ledger->observer.arg);
 }
 
 static struct ledger_proxy *ensure_proxy(struct ledger *ledger, struct str node_id)
@@ -115,6 +127,7 @@ void ledger_disconnect(struct ledger_client *client)
     list_remove(&client->link);
     list_remove(&client->sibling);
     tell_proxy(ledger, proxy);
+    tell_publication(ledger);
     if (list_is_empty(&proxy->clients)) {
         map_remove(&ledger->proxies, proxy->node_id);
         mem_free((char *)proxy->node_id.data);
@@ -148,6 +161,7 @@ void ledger_refuse(struct ledger_client *client, enum resource_type type, struct
         refusal = MEM_NEW(struct ledger_refusal);
         refusal->type = type;
         refusal->name = copy(name);
+        refusal->publication = client->progress.publication;
         list_append(&client->refusals, &refusal->link);
         client->refusal_count++;
     }
@@ -174,13 +188,14 @@ void ledger_review(struct ledger_client *client, enum resource_type type,
         tell_client(client);
 }
 
-void ledger_progress(struct ledger_client *client, int64_t revision, bool is_in_sync)
+void ledger_note_progress(struct ledger_client *client, const struct ledger_progress *progress)
 {
-    if (client->revision == revision && client->is_in_sync == is_in_sync)
-        return;
-    client->revision = revision;
-    client->is_in_sync = is_in_sync;
-    tell_client(client);
+    struct ledger_progress before = client->progress;
+    client->progress = *progress;
+    if (progress->publication != before.publication)
+        tell_publication(client->ledger);
+    if (progress->revision != before.revision || progress->is_in_sync != before.is_in_sync)
+        tell_client(client);
 }
 
 void ledger_set_gateway_known(struct ledger_client *client, bool is_known)
@@ -188,6 +203,7 @@ void ledger_set_gateway_known(struct ledger_client *client, bool is_known)
     if (client->is_gateway_known == is_known)
         return;
     client->is_gateway_known = is_known;
+    tell_publication(client->ledger);
     tell_client(client);
 }
 

@@ -27,6 +27,14 @@ struct ledger_refusal {
     struct content_hash version; /* "" where a removal was refused */
     char *text;                  /* the proxy's words */
     uint64_t since_us;           /* wall clock */
+    uint64_t publication;        /* of the client's progress when it began to refuse it */
+};
+
+/* How far a client has come. */
+struct ledger_progress {
+    int64_t revision;     /* of what it runs, but for what it refused; 0: nothing yet */
+    uint64_t publication; /* the newest one of which it has accepted or refused everything */
+    bool is_in_sync;      /* has accepted everything and there is nothing newer */
 };
 
 struct ledger_client {
@@ -40,8 +48,7 @@ struct ledger_client {
     struct str address;
     uint64_t since_us; /* wall clock */
     bool is_gateway_known;
-    bool is_in_sync;  /* has accepted everything and there is nothing newer */
-    int64_t revision; /* of what it runs; 0: nothing yet */
+    struct ledger_progress progress;
     struct list refusals;
     size_t refusal_count;
 };
@@ -56,13 +63,26 @@ struct ledger_proxy {
 typedef void ledger_proxy_changed_fn(void *arg, const struct ledger_proxy *proxy);
 /* A refusal of that resource came, went or changed. */
 typedef void ledger_refusal_changed_fn(void *arg, enum resource_type type, struct str name);
+/* Some client's progress.publication changed, or its gateway became known or unknown. */
+typedef void ledger_publication_changed_fn(void *arg);
+
+struct ledger_observer {
+    ledger_proxy_changed_fn *on_proxy;
+    ledger_refusal_changed_fn *on_refusal;
+    ledger_publication_changed_fn *on_publication;
+    void *arg;
+};
 
 struct ledger *ledger_new(void);
 /* All clients must be gone. NULL is fine. */
 void ledger_free(struct ledger *ledger);
-/* At most one observer; callbacks run inside the calls below. */
-void ledger_observe(struct ledger *ledger, ledger_proxy_changed_fn *on_proxy,
-                    ledger_refusal_changed_fn *on_refusal, void *arg);
+/* At most one observer, copied; NULL: none. Callbacks run inside the calls below. */
+void ledger_observe(struct ledger *ledger, const struct ledger_observer *observer);
+
+/* Publications are numbered from 1 on, so that what clients have can be told apart also where a
+ * publication changes nothing for them. Called when one begins. */
+void ledger_begin_publication(struct ledger *ledger);
+uint64_t ledger_publication(const struct ledger *ledger);
 
 /* All strings are copied. */
 struct ledger_client *ledger_connect(struct ledger *ledger, const struct ledger_client *info);
@@ -73,7 +93,7 @@ void ledger_refuse(struct ledger_client *client, enum resource_type type, struct
 /* Forgets the client's refusals of that type for which is_refused says false. */
 void ledger_review(struct ledger_client *client, enum resource_type type,
                    bool (*is_refused)(const void *arg, struct str name), const void *arg);
-void ledger_progress(struct ledger_client *client, int64_t revision, bool is_in_sync);
+void ledger_note_progress(struct ledger_client *client, const struct ledger_progress *progress);
 void ledger_set_gateway_known(struct ledger_client *client, bool is_known);
 
 /* struct ledger_client, link; in the order they came. */

@@ -3,7 +3,6 @@
 #include "controlplane/policy/build.h"
 
 #include <envoy/extensions/access_loggers/file/v3/file.pb-c.h>
-#include <google/protobuf/struct.pb-c.h>
 
 typedef Envoy__Extensions__AccessLoggers__File__V3__FileAccessLog FileAccessLog;
 
@@ -30,26 +29,6 @@ static const char *const members[][2] = {
 };
 enum { MEMBER_COUNT = sizeof members / sizeof *members };
 
-static Envoy__Config__Core__V3__SubstitutionFormatString *json_format(struct arena *arena)
-{
-    Envoy__Config__Core__V3__SubstitutionFormatString *format =
-        build_message(arena, &envoy__config__core__v3__substitution_format_string__descriptor);
-    Google__Protobuf__Struct *json = build_message(arena, &google__protobuf__struct__descriptor);
-    json->fields = build_list(arena, MEMBER_COUNT);
-    for (size_t i = 0; i < MEMBER_COUNT; i++) {
-        Google__Protobuf__Struct__FieldsEntry *entry =
-            build_message(arena, &google__protobuf__struct__fields_entry__descriptor);
-        entry->key = build_text(arena, members[i][0]);
-        entry->value = build_message(arena, &google__protobuf__value__descriptor);
-        entry->value->kind_case = GOOGLE__PROTOBUF__VALUE__KIND_STRING_VALUE;
-        entry->value->string_value = build_text(arena, members[i][1]);
-        json->fields[json->n_fields++] = entry;
-    }
-    format->format_case = ENVOY__CONFIG__CORE__V3__SUBSTITUTION_FORMAT_STRING__FORMAT_JSON_FORMAT;
-    format->json_format = json;
-    return format;
-}
-
 Envoy__Config__Accesslog__V3__AccessLog *access_log_build(struct arena *arena,
                                                           const Weir__V1__AccessLog *log)
 {
@@ -61,7 +40,7 @@ Envoy__Config__Accesslog__V3__AccessLog *access_log_build(struct arena *arena,
     if (log->form == WEIR__V1__ACCESS_LOG_FORM__JSON) {
         file->access_log_format_case =
             ENVOY__EXTENSIONS__ACCESS_LOGGERS__FILE__V3__FILE_ACCESS_LOG__ACCESS_LOG_FORMAT_LOG_FORMAT;
-        file->log_format = json_format(arena);
+        file->log_format = build_json_format(arena, members, MEMBER_COUNT);
     }
     message->name = build_text(arena, "envoy.access_loggers.file");
     message->config_type_case = ENVOY__CONFIG__ACCESSLOG__V3__ACCESS_LOG__CONFIG_TYPE_TYPED_CONFIG;

@@ -225,30 +225,53 @@ static uint32_t *all_ports(struct update *update, size_t *ret_count)
     return ports;
 }
 
-static void add_api_listener(struct update *update, struct map *names, struct str name)
+/* The resource of that name, or NULL; resources are sorted. */
+static struct resource *find_sorted(const struct vec *resources, struct str name)
+{
+    size_t low = 0, high = resources->len;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        struct resource *resource = resources->items[middle];
+        int order = str_compare(resource->name, name);
+        if (order == 0)
+            return resource;
+        if (order < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return NULL;
+}
+
+/* A listener of that name, unless there is one. It says nothing but its name and the gateway's: one
+ * from last time is as good as new, and there may be very many. */
+static void add_api_listener(struct update *update, const struct gateway_cache *gateway,
+                             struct map *names, struct str name)
 {
     if (map_find(names, name))
         return;
     map_put(names, name, update);
+    struct resource *old = find_sorted(&gateway->listeners[CLIENT_GRPC], name);
     vec_append(&update->listeners[CLIENT_GRPC],
-               translate_api_listener(name, update->object->name.data));
+               old ? resource_ref(old) : translate_api_listener(name, update->object->name.data));
 }
 
 /* A listener for each host, alone and with each port; and one by the gateway's own name, for routes
  * that are for every host. */
-static void make_api_listeners(struct update *update, const struct virtual_hosts *hosts,
-                               const uint32_t *ports, size_t port_count)
+static void make_api_listeners(struct update *update, const struct gateway_cache *gateway,
+                               const struct virtual_hosts *hosts, const uint32_t *ports,
+                               size_t port_count)
 {
     struct map names = {0};
-    add_api_listener(update, &names, update->object->name);
+    add_api_listener(update, gateway, &names, update->object->name);
     for (size_t i = 0; i < hosts->len; i++) {
         struct str host = hosts->items[i].host;
         if (!host_is_concrete(host))
             continue;
-        add_api_listener(update, &names, host);
+        add_api_listener(update, gateway, &names, host);
         for (size_t j = 0; j < port_count; j++)
             add_api_listener(
-                update, &names,
+                update, gateway, &names,
                 str_from(arena_printf(&update->arena, "%.*s:%u", STR_ARGS(host), ports[j])));
     }
     map_done(&names);
@@ -273,7 +296,7 @@ static int make_grpc(struct update *update, const struct gateway_cache *gateway)
     };
     add_resource(&update->route_tables[CLIENT_GRPC], &gateway->route_tables[CLIENT_GRPC],
                  translate_route_table(&source));
-    make_api_listeners(update, &hosts, ports, port_count);
+    make_api_listeners(update, gateway, &hosts, ports, port_count);
     return 0;
 }
 

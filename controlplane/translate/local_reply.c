@@ -3,8 +3,6 @@
 #include "controlplane/model/check.h"
 #include "controlplane/policy/build.h"
 
-#include <google/protobuf/struct.pb-c.h>
-
 typedef Envoy__Extensions__Filters__Network__HttpConnectionManager__V3__LocalReplyConfig
     LocalReplyConfig;
 typedef Envoy__Extensions__Filters__Network__HttpConnectionManager__V3__ResponseMapper Mapper;
@@ -27,21 +25,7 @@ enum { MEMBER_COUNT = sizeof members / sizeof *members };
 
 static Format *problem_format(struct arena *arena)
 {
-    Format *format =
-        build_message(arena, &envoy__config__core__v3__substitution_format_string__descriptor);
-    Google__Protobuf__Struct *json = build_message(arena, &google__protobuf__struct__descriptor);
-    json->fields = build_list(arena, MEMBER_COUNT);
-    for (size_t i = 0; i < MEMBER_COUNT; i++) {
-        Google__Protobuf__Struct__FieldsEntry *entry =
-            build_message(arena, &google__protobuf__struct__fields_entry__descriptor);
-        entry->key = build_text(arena, members[i][0]);
-        entry->value = build_message(arena, &google__protobuf__value__descriptor);
-        entry->value->kind_case = GOOGLE__PROTOBUF__VALUE__KIND_STRING_VALUE;
-        entry->value->string_value = build_text(arena, members[i][1]);
-        json->fields[json->n_fields++] = entry;
-    }
-    format->format_case = ENVOY__CONFIG__CORE__V3__SUBSTITUTION_FORMAT_STRING__FORMAT_JSON_FORMAT;
-    format->json_format = json;
+    Format *format = build_json_format(arena, members, MEMBER_COUNT);
     format->content_type = build_text(arena, "application/problem+json");
     return format;
 }

@@ -20,19 +20,12 @@ typedef Envoy__Config__Cluster__V3__OutlierDetection OutlierDetection;
 
 static void set_discovery(struct arena *arena, Cluster *cluster)
 {
-    Envoy__Config__Core__V3__ConfigSource *source =
-        build_message(arena, &envoy__config__core__v3__config_source__descriptor);
-    source->config_source_specifier_case =
-        ENVOY__CONFIG__CORE__V3__CONFIG_SOURCE__CONFIG_SOURCE_SPECIFIER_ADS;
-    source->ads =
-        build_message(arena, &envoy__config__core__v3__aggregated_config_source__descriptor);
-    source->resource_api_version = ENVOY__CONFIG__CORE__V3__API_VERSION__V3;
     cluster->cluster_discovery_type_case =
         ENVOY__CONFIG__CLUSTER__V3__CLUSTER__CLUSTER_DISCOVERY_TYPE_TYPE;
     cluster->type = ENVOY__CONFIG__CLUSTER__V3__CLUSTER__DISCOVERY_TYPE__EDS;
     cluster->eds_cluster_config =
         build_message(arena, &envoy__config__cluster__v3__cluster__eds_cluster_config__descriptor);
-    cluster->eds_cluster_config->eds_config = source;
+    cluster->eds_cluster_config->eds_config = build_ads_source(arena);
 }
 
 static Envoy__Config__Cluster__V3__Cluster__LbPolicy lb_policy(const Weir__V1__Service *service)

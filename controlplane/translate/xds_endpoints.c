@@ -18,6 +18,7 @@ struct place {
     struct endpoint_address address;
     const Weir__V1__Endpoint *endpoint;
     bool is_registered;
+    size_t index; /* static ones first, then by name */
 };
 
 static int compare_addresses(const struct place *a, const struct place *b)
@@ -26,18 +27,20 @@ static int compare_addresses(const struct place *a, const struct place *b)
     return order ? order : (int)a->address.port - (int)b->address.port;
 }
 
-/* By address; of the same address the registered one first. */
+/* By address; of the same address the registered one first, then the one whose name is. */
 static int compare_places(const void *a, const void *b)
 {
     const struct place *left = a, *right = b;
     int order = compare_addresses(left, right);
-    return order ? order : (int)right->is_registered - (int)left->is_registered;
+    if (order == 0)
+        order = (int)right->is_registered - (int)left->is_registered;
+    return order ? order : left->index < right->index ? -1 : 1;
 }
 
 static size_t add_place(struct place *places, size_t count, const Weir__V1__Endpoint *endpoint,
                         bool is_registered)
 {
-    struct place place = {.endpoint = endpoint, .is_registered = is_registered};
+    struct place place = {.endpoint = endpoint, .is_registered = is_registered, .index = count};
     /* It was valid when the model took it. */
     if (endpoint_address_parse(endpoint, &place.address, NULL) == 0)
         places[count++] = place;

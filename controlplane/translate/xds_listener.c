@@ -32,17 +32,10 @@ static Envoy__Config__Core__V3__Address *build_address(struct arena *arena, cons
 
 static void set_routes(struct arena *arena, Hcm *hcm, const char *route_config_name)
 {
-    Envoy__Config__Core__V3__ConfigSource *source =
-        build_message(arena, &envoy__config__core__v3__config_source__descriptor);
-    source->config_source_specifier_case =
-        ENVOY__CONFIG__CORE__V3__CONFIG_SOURCE__CONFIG_SOURCE_SPECIFIER_ADS;
-    source->ads =
-        build_message(arena, &envoy__config__core__v3__aggregated_config_source__descriptor);
-    source->resource_api_version = ENVOY__CONFIG__CORE__V3__API_VERSION__V3;
     hcm->rds = build_message(
         arena, &envoy__extensions__filters__network__http_connection_manager__v3__rds__descriptor);
     hcm->rds->route_config_name = build_text(arena, route_config_name);
-    hcm->rds->config_source = source;
+    hcm->rds->config_source = build_ads_source(arena);
     hcm->route_specifier_case =
         ENVOY__EXTENSIONS__FILTERS__NETWORK__HTTP_CONNECTION_MANAGER__V3__HTTP_CONNECTION_MANAGER__ROUTE_SPECIFIER_RDS;
 }

@@ -63,6 +63,8 @@ static void help_page(const struct admin_request *request, struct admin_reply *r
                        "GET  /clusters            hosts, limits and breakers\n"
                        "GET  /listeners           ?format=json\n"
                        "GET  /server_info\n"
+                       "GET  /control_plane       the subscription: connected or not, and why\n"
+                       "GET  /unsupported_fields  what was received and has no effect here\n"
                        "POST /logging             ?level=trace|debug|info|warning|error|off\n"
                        "POST /healthcheck/fail    readiness fails\n"
                        "POST /healthcheck/ok      readiness is what it is\n"
@@ -284,6 +286,8 @@ static void add_pages(struct admin *admin)
         {ADMIN_GET, "/listeners", listeners_page},
         {ADMIN_GET, "/clusters", clusters_page},
         {ADMIN_GET, "/config_dump", config_dump_page},
+        {ADMIN_GET, "/control_plane", control_plane_page},
+        {ADMIN_GET, "/unsupported_fields", unsupported_fields_page},
         {ADMIN_GET, "/stats", stats_page},
         {ADMIN_GET, "/stats/prometheus", stats_prometheus_page},
         {ADMIN_POST, "/healthcheck/fail", fail_page},

@@ -1,8 +1,9 @@
 /*
  * The proxy's admin pages, with Envoy's paths and forms: /ready, /stats, /stats/prometheus,
  * /config_dump, /clusters, /listeners, /server_info, and the changing ones (POST only):
- * /drain_listeners, /quitquitquit, /healthcheck/fail, /healthcheck/ok, /logging, /reopen_logs.
- * Served by common/io/admin_server on the main loop.
+ * /drain_listeners, /quitquitquit, /healthcheck/fail, /healthcheck/ok, /logging, /reopen_logs; and
+ * two of our own, /control_plane and /unsupported_fields (JSON). Served by common/io/admin_server
+ * on the main loop.
  *
  * What workers own (hosts) is collected by posting to them and waiting, at most
  * ADMIN_WORKER_WAIT_MS; a worker that does not answer in time is left out, and the page says so.
@@ -41,6 +42,27 @@ struct admin_resource {
 };
 typedef void admin_resource_fn(const struct admin_resource *resource, void *arg);
 
+/* The subscription to the control plane. Texts are borrowed until the loop goes on. */
+enum admin_feed { ADMIN_CDS, ADMIN_EDS, ADMIN_LDS, ADMIN_RDS };
+enum { ADMIN_FEEDS = 4 };
+struct admin_control_plane {
+    bool is_configured;     /* else everything is static, and the rest 0 or "" */
+    bool is_connected;      /* a stream is open */
+    bool is_current;        /* and the server has answered, or has nothing to say */
+    const char *name;       /* the server's own; "" where unknown */
+    const char *last_error; /* why the last stream ended; "" where none has */
+    uint64_t streams_opened;
+    struct admin_updates {
+        uint64_t accepted, rejected; /* responses */
+    } updates[ADMIN_FEEDS];
+    uint64_t resources_rejected;
+};
+
+/* Something that was received and has no effect: what it is (a type and a path in it), how often,
+ * and the first resource that had it. Borrowed during the visit. */
+typedef void admin_ignored_fn(const char *what, uint64_t count, const char *first_resource,
+                              void *arg);
+
 /* What the pages ask the rest of the proxy for. Every function is called on the main thread and
  * must answer at once; NULL = not there (its page says 404, or leaves the part out). arg is passed
  * to each. */
@@ -56,6 +78,9 @@ struct admin_source {
     void (*visit_resources)(void *arg, admin_resource_fn *visit, void *visit_arg);
     /* Node id and cluster, for /server_info. */
     void (*node)(void *arg, struct str *ret_id, struct str *ret_cluster);
+    void (*control_plane)(void *arg, struct admin_control_plane *ret);
+    uint64_t (*ignored_total)(void *arg);
+    void (*visit_ignored)(void *arg, admin_ignored_fn *visit, void *visit_arg);
     void (*drain_listeners)(void *arg);
     void (*quit)(void *arg);
 };

@@ -6,7 +6,6 @@
 #include "common/base/clock.h"
 #include "common/base/mem.h"
 #include "dataplane/admin/admin_internal.h"
-#include "dataplane/http/access_log.h"
 #include "dataplane/route/regex.h"
 #include "dataplane/upstream/breaker.h"
 
@@ -311,42 +310,11 @@ static void put_cluster_numbers(struct page *page, struct buf *scratch)
         }
 }
 
-/* Of the process. */
-struct server_number {
-    const char *name;
-    const char *prometheus_name;
-    bool is_gauge;
-    uint64_t value;
-};
-enum { SERVER_NUMBER_COUNT = 7 };
-
-static void server_numbers(const struct page *page, struct server_number ret[SERVER_NUMBER_COUNT])
-{
-    const struct admin *admin = page->admin;
-    const struct admin_options *options = &admin->options;
-    const struct config *config = admin_config(admin);
-    enum admin_state state = admin_state_of(admin);
-    uint64_t dropped = options->log_writer ? access_log_writer_dropped(options->log_writer) : 0;
-    const struct server_number numbers[SERVER_NUMBER_COUNT] = {
-        {"cluster_manager.active_clusters", "envoy_cluster_manager_active_clusters", true,
-         config ? config->cluster_count : 0},
-        {"listener_manager.total_listeners_active", "envoy_listener_manager_total_listeners_active",
-         true, config ? config->listener_count : 0},
-        {"server.concurrency", "envoy_server_concurrency", true,
-         options->workers ? worker_pool_size(options->workers) : 0},
-        {"server.live", "envoy_server_live", true, state == ADMIN_LIVE && !admin->is_unhealthy},
-        {"server.state", "envoy_server_state", true, (uint64_t)state},
-        {"server.uptime", "envoy_server_uptime", true, (page->now_ms - admin->started_ms) / 1000},
-        {"access_log.lines_dropped", "weir_access_log_lines_dropped", false, dropped},
-    };
-    memcpy(ret, numbers, sizeof numbers);
-}
-
 static void put_server_numbers(struct page *page)
 {
-    struct server_number numbers[SERVER_NUMBER_COUNT];
-    server_numbers(page, numbers);
-    for (int i = 0; i < SERVER_NUMBER_COUNT; i++)
+    struct admin_number numbers[ADMIN_NUMBERS_MAX];
+    int count = admin_numbers(page->admin, page->now_ms, numbers);
+    for (int i = 0; i < count; i++)
         if ((numbers[i].value || !page->used_only) && page_wants(page, str_from(numbers[i].name)))
             put_number(page, str_from(numbers[i].name), numbers[i].value);
 }
@@ -486,12 +454,12 @@ static void put_prometheus_clusters(struct page *page, struct buf *scratch)
 
 static void put_prometheus(struct page *page, struct buf *scratch)
 {
-    struct server_number numbers[SERVER_NUMBER_COUNT];
+    struct admin_number numbers[ADMIN_NUMBERS_MAX];
     put_prometheus_kind(page, &http_kind, scratch);
     put_prometheus_kind(page, &cluster_kind, scratch);
     put_prometheus_clusters(page, scratch);
-    server_numbers(page, numbers);
-    for (int i = 0; i < SERVER_NUMBER_COUNT; i++)
+    int count = admin_numbers(page->admin, page->now_ms, numbers);
+    for (int i = 0; i < count; i++)
         if ((numbers[i].value || !page->used_only) && page_wants(page, str_from(numbers[i].name)))
             buf_printf(page->out, "# TYPE %s %s\n%s{} %llu\n", numbers[i].prometheus_name,
                        numbers[i].is_gauge ? "gauge" : "counter", numbers[i].prometheus_name,

@@ -59,6 +59,9 @@ struct filter_config {
 struct filter_route_config {
     uint32_t name_slot;
     bool is_disabled;
+    /* Whose settings these are. An instance of another type that has this name, which only the
+     * listener knows, must not take them for its own. */
+    const struct http_filter_type *type;
     const void *config; /* made by type->load_route; NULL where only is_disabled is said */
 };
 

@@ -11,7 +11,7 @@
 
 #include "common/base/hash.h"
 #include "dataplane/config/stats.h"
-#include "dataplane/http/char_class.h"
+#include "dataplane/filters/query.h"
 #include "dataplane/http/path.h"
 
 #include <envoy/extensions/filters/http/api_key_auth/v3/api_key_auth.pb-c.h>
@@ -255,54 +255,6 @@ static struct str key_in_header(const struct http_request *request, const struct
     return str_starts_with(value, bearer) ? str_slice(value, bearer.len, value.len) : value;
 }
 
-/* A percent-encoded text, decoded in arena; what is no escape stays. */
-static struct str percent_decode(struct arena *arena, struct str text)
-{
-    if (str_find_char(text, '%', 0) == text.len)
-        return text;
-    char *decoded = arena_alloc(arena, text.len), *at = decoded;
-    for (size_t i = 0; i < text.len; i++) {
-        int high = i + 2 < text.len ? char_hex_value(text.data[i + 1]) : -1;
-        int low = i + 2 < text.len ? char_hex_value(text.data[i + 2]) : -1;
-        bool is_escape = text.data[i] == '%' && high >= 0 && low >= 0;
-        *at++ = is_escape ? (char)(high * 16 + low) : text.data[i];
-        if (is_escape)
-            i += 2;
-    }
-    return (struct str){.data = decoded, .len = (size_t)(at - decoded)};
-}
-
-/* Name and value of the pair of a query that begins at `at`; moves `at` behind it. */
-static bool next_parameter(struct str query, size_t *at, struct str *ret_name,
-                           struct str *ret_value, struct str *ret_pair)
-{
-    if (*at >= query.len)
-        return false;
-    size_t end = str_find_char(query, '&', *at);
-    struct str pair = str_slice(query, *at, end);
-    size_t equals = str_find_char(pair, '=', 0);
-    *ret_name = str_slice(pair, 0, equals);
-    *ret_value = str_slice(pair, equals < pair.len ? equals + 1 : equals, pair.len);
-    *ret_pair = pair;
-    *at = end + 1;
-    return true;
-}
-
-static struct str query_of(struct str path)
-{
-    size_t mark = path_query_at(path);
-    return str_slice(path, mark < path.len ? mark + 1 : mark, path.len);
-}
-
-static struct str key_in_query(struct http_stream *stream, const struct key_source *source)
-{
-    struct str query = query_of(stream->request.path), name, value, pair;
-    for (size_t at = 0; next_parameter(query, &at, &name, &value, &pair);)
-        if (str_equal(percent_decode(&stream->arena, name), source->name))
-            return percent_decode(&stream->arena, value);
-    return (struct str){0};
-}
-
 /* The next cookie of a line and its name; takes it off *line. */
 static bool next_cookie(struct str *line, struct str *ret_cookie, struct str *ret_name)
 {
@@ -352,7 +304,7 @@ static struct str find_key(struct http_stream *stream, const struct key_settings
             key = key_in_header(&stream->request, source);
             break;
         case SOURCE_QUERY:
-            key = key_in_query(stream, source);
+            key = query_value(&stream->arena, stream->request.path, source->name);
             break;
         case SOURCE_COOKIE:
             key = key_in_cookie(&stream->request, source);
@@ -368,21 +320,22 @@ static struct str find_key(struct http_stream *stream, const struct key_settings
 
 static void hide_in_query(struct http_stream *stream, const struct key_source *source)
 {
-    struct str path = stream->request.path, query = query_of(path), name, value, pair;
+    struct str path = stream->request.path;
+    struct query_pair pair;
     char *copy = arena_alloc(&stream->arena, path.len + 1);
     size_t len = path_query_at(path);
     bool is_first = true, is_changed = false;
     memcpy(copy, path.data, len);
-    for (size_t at = 0; next_parameter(query, &at, &name, &value, &pair);) {
-        if (str_equal(percent_decode(&stream->arena, name), source->name)) {
+    for (size_t at = len; query_next(path, &at, &pair);) {
+        if (str_equal(query_decode(&stream->arena, pair.name), source->name)) {
             is_changed = true;
             continue;
         }
         copy[len++] = is_first ? '?' : '&';
         is_first = false;
-        if (pair.len)
-            memcpy(copy + len, pair.data, pair.len);
-        len += pair.len;
+        if (pair.text.len)
+            memcpy(copy + len, pair.text.data, pair.text.len);
+        len += pair.text.len;
     }
     if (is_changed)
         stream->request.path = (struct str){.data = copy, .len = len};

@@ -1,7 +1,7 @@
 #include "dataplane/filters/ratelimit_actions.h"
 
+#include "dataplane/filters/query.h"
 #include "dataplane/http/header_match.h"
-#include "dataplane/http/path.h"
 #include "dataplane/route/route.h"
 
 #include <arpa/inet.h>
@@ -242,19 +242,6 @@ static struct str masked_address(const struct action *action, struct http_stream
     return str_from(arena_printf(&stream->arena, "%s/%u", text, bits));
 }
 
-static struct str query_parameter(struct str path, struct str name)
-{
-    for (size_t at = path_query_at(path); at < path.len;) {
-        size_t end = str_find_char(path, '&', at + 1);
-        struct str pair = str_slice(path, at + 1, end);
-        size_t equals = str_find_char(pair, '=', 0);
-        if (str_equal(str_slice(pair, 0, equals), name))
-            return equals < pair.len ? str_slice(pair, equals + 1, pair.len) : STR("");
-        at = end;
-    }
-    return (struct str){0};
-}
-
 /* A weighted route counts as its first cluster: which one it will be is not known yet. */
 static struct str destination_cluster(const struct http_stream *stream)
 {
@@ -289,7 +276,7 @@ static struct str value_of(const struct action *action, struct http_stream *stre
         return is_limited ? action->value : (struct str){0};
     }
     case ACTION_QUERY_PARAMETER:
-        return query_parameter(stream->request.path, action->source);
+        return query_value(&stream->arena, stream->request.path, action->source);
     case ACTION_DESTINATION_CLUSTER:
         return destination_cluster(stream);
     }

@@ -98,9 +98,8 @@ static void on_response_head(void *arg, struct chunk *chunk, bool is_end)
     stream->response_chunk = chunk_ref(chunk);
     stream->upstream_first_byte_ns = stream->worker->now_ns;
     stream->details = "via_upstream";
-    if (stream->listener->access_log_count)
-        stream->upstream_local_address =
-            arena_copy_str(&stream->arena, upstream_request_local_address(router->request));
+    stream->upstream_local_address =
+        arena_copy_str(&stream->arena, upstream_request_local_address(router->request));
     if (!router->config->suppresses_envoy_headers) {
         uint64_t since_ns = stream->request_end_ns ? stream->request_end_ns : stream->start_ns;
         header_list_set(

@@ -82,6 +82,9 @@ static int load_scoped(struct filter_load *load, const struct http_filter_type *
                        struct filter_route_config *ret, struct errmsg *msg)
 {
     struct str scope = load->scope;
+    if (load->inherited_type != type)
+        load->inherited = NULL;
+    ret->type = type;
     load->scope =
         str_from(arena_printf(load->arena, "%.*s/%.*s", STR_ARGS(scope), STR_ARGS(filter_name)));
     int err = type->load_route(load, message, &ret->config, msg);
@@ -112,6 +115,7 @@ int filter_table_load_route(struct filter_load *load, struct str filter_name,
 {
     const ProtobufCMessageDescriptor *wrapper_type =
         &envoy__config__route__v3__filter_config__descriptor;
+    ret->type = NULL;
     ret->config = NULL;
     ret->is_disabled = false;
     if (!is_of(wrapper_type, message_name(str_from(settings->type_url))))

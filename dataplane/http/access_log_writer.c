@@ -186,9 +186,10 @@ static void sink_free(struct access_log_sink *sink)
     mem_free(sink);
 }
 
+/* Never waits: a pipe that nobody reads is an error and not a main thread that hangs. */
 static int open_log(const char *path)
 {
-    return open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
+    return open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0644);
 }
 
 static void sink_reopen(struct access_log_sink *sink)

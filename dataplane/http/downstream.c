@@ -59,7 +59,8 @@ static void close_now(struct downstream *conn)
  * kernel answer with a reset, which can destroy our last answer on its way (RFC 9112 9.6). */
 static void close_gently(struct downstream *conn)
 {
-    bool may_be_sending = conn->input_is_dead || input_unread(&conn->input) > 0;
+    bool may_be_sending =
+        conn->input_is_dead || input_unread(&conn->input) > 0 || conn->input.state == INPUT_READY;
     if (!may_be_sending || conn->input.peer_has_closed) {
         close_now(conn);
         return;

@@ -53,6 +53,8 @@ static void reject_head(struct downstream *conn, unsigned status, const char *bo
 
 void downstream_h1_head_timeout(struct downstream *conn)
 {
+    /* What was parsed so far lies where the bytes were then; they may have been moved since. */
+    http_request_init(&conn->stream->request, &conn->stream->arena);
     reject_head(conn, 408, "request header timeout", "request_header_timeout", 0);
 }
 
@@ -74,6 +76,14 @@ static void start_request(struct downstream *conn, uint32_t head_len)
     http_stream_start(stream, is_end);
 }
 
+/* How long a head may take from its first byte; without a time of its own, as long as any stream
+ * may stand still, as in Envoy (threats S39). 0: for ever. */
+static uint64_t head_timeout_ms(const struct listener_config *config)
+{
+    return config->request_headers_timeout_ms ? config->request_headers_timeout_ms
+                                              : config->stream_idle_timeout_ms;
+}
+
 static enum downstream_step wait_for_head(struct downstream *conn)
 {
     int err = downstream_fill(conn);
@@ -84,11 +94,9 @@ static enum downstream_step wait_for_head(struct downstream *conn)
     if (err != ERR_AGAIN)
         return STEP_CUT;
     input_release(&conn->input);
-    if (conn->stream && conn->timer.deadline_ms == UINT64_MAX &&
-        conn->stream->listener->request_headers_timeout_ms)
-        lazy_timer_set(&conn->timer,
-                       now_ms(conn) + conn->stream->listener->request_headers_timeout_ms,
-                       now_ms(conn));
+    uint64_t timeout_ms = conn->stream ? head_timeout_ms(conn->stream->listener) : 0;
+    if (timeout_ms && conn->timer.deadline_ms == UINT64_MAX)
+        lazy_timer_set(&conn->timer, now_ms(conn) + timeout_ms, now_ms(conn));
     return STEP_WAIT;
 }
 

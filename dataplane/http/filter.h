@@ -31,6 +31,7 @@ struct filter_load {
     /* load_route only: settings of the same filter one level up (virtual host, table), or NULL: for
      * filters that add them to their own. */
     const void *inherited;
+    const struct http_filter_type *inherited_type; /* whose they are */
 };
 
 /* One filter on one stream. */

@@ -8,7 +8,7 @@ static void apply_route(struct http_filter *filter, uint32_t name_slot, const st
         const struct filter_route_config *settings = &route->filter_configs[i];
         if (settings->name_slot != name_slot)
             continue;
-        filter->route_config = settings->config;
+        filter->route_config = settings->type == filter->type ? settings->config : NULL;
         filter->is_disabled = settings->is_disabled;
         return;
     }

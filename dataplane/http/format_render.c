@@ -339,22 +339,6 @@ static void put_text(struct output *out, struct str text, bool is_body)
             out->data[i] = ' ';
 }
 
-/* The length of the UTF-8 character at s[at], 0 where there is none. */
-static size_t utf8_len(struct str s, size_t at)
-{
-    unsigned char first = (unsigned char)s.data[at];
-    size_t len = first < 0x80 ? 1 : first < 0xc2 ? 0 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
-    if (first > 0xf4 || !len || at + len > s.len)
-        return 0;
-    for (size_t i = 1; i < len; i++)
-        if (((unsigned char)s.data[at + i] & 0xc0) != 0x80)
-            return 0;
-    unsigned char second = len > 1 ? (unsigned char)s.data[at + 1] : 0;
-    bool is_bad = (first == 0xe0 && second < 0xa0) || (first == 0xed && second > 0x9f) ||
-                  (first == 0xf0 && second < 0x90) || (first == 0xf4 && second > 0x8f);
-    return is_bad ? 0 : len;
-}
-
 /* What c is escaped to inside a JSON string; bytes that are not UTF-8 as \u00XX. */
 static void put_escape(struct output *out, unsigned char c)
 {
@@ -371,7 +355,7 @@ static void put_json_text(struct output *out, struct str text)
 {
     for (size_t i = 0; i < text.len;) {
         unsigned char c = (unsigned char)text.data[i];
-        size_t len = utf8_len(text, i);
+        size_t len = str_utf8_length(str_slice(text, i, text.len));
         if (!len || c < 0x20 || c == 0x7f || c == '"' || c == '\\') {
             put_escape(out, c);
             i++;

@@ -100,6 +100,9 @@ void http_stream_finish(struct http_stream *stream)
         stream->end_ns = worker->now_ns;
         drop_upstream(stream);
         filter_chain_destroy(stream);
+        /* An interim or incomplete head is no answer, and its bytes may be gone. */
+        if (!stream->response_has_started)
+            http_response_init(&stream->response, &stream->arena);
         if (stream->listener->access_log_count)
             access_log_stream(stream);
         count_end(stream);
@@ -185,9 +188,9 @@ static void on_deadline(struct lazy_timer *timer)
         stat_inc(&stream->stats->downstream_rq_idle_timeout);
         stream->flags |= FLAG_STREAM_IDLE_TIMEOUT;
         end_idle(stream);
-    } else {
-        http_stream_arm(stream);
     }
+    if (!stream->is_aborted)
+        http_stream_arm(stream); /* also behind an answer of ours: it must be read */
 }
 
 /* --- the request ----------------------------------------------------------------------------- */
@@ -374,7 +377,7 @@ static void complete_response(struct http_stream *stream)
 {
     stream->response_is_complete = true;
     stream->upstream_ops = NULL;
-    stream->route_deadline_ms = 0;
+    stream->route_deadline_ms = stream->request_deadline_ms = 0;
 }
 
 /* Route's and arm's headers, then the filters', then the listener's own, as in Envoy. */
@@ -503,7 +506,8 @@ void http_stream_reply(struct http_stream *stream, unsigned status, struct str b
         stream->codec->abort(stream);
         return;
     }
-    stream->is_replying = stream->is_local_reply = true;
+    stream->is_replying = true;
+    stream->last_activity_ns = stream->worker->now_ns;
     struct http_response *response = &stream->response;
     http_response_init(response, &stream->arena);
     response->status = status;

@@ -140,7 +140,6 @@ struct http_stream {
     bool response_is_complete;
     bool is_head_request;
     bool is_replying;          /* inside http_stream_reply: response hooks are running */
-    bool is_local_reply;       /* the answer is our own */
     bool close_after_response; /* "Connection: close" goes out and the connection ends */
 };
 

@@ -94,8 +94,8 @@ static bool accept_one(struct listener *listener)
         downstream_new(&listener->downstream, fd, (struct sockaddr *)&address, len);
         return true;
     }
-    if (errno == EMFILE || errno == ENFILE)
-        return shed(listener);
+    if ((errno == EMFILE || errno == ENFILE) && shed(listener))
+        return true;
     if (errno == ECONNABORTED || errno == EINTR || errno == EPROTO)
         return true;
     if (errno != EAGAIN && errno != EWOULDBLOCK) {
@@ -117,6 +117,8 @@ static void on_acceptable(evutil_socket_t fd, short what, void *arg)
 static void on_accept_pause_over(struct loop_timer *timer)
 {
     struct listener *listener = CONTAINER_OF(timer, struct listener, accept_pause);
+    if (listener->reserve_fd < 0)
+        listener->reserve_fd = open_reserve();
     if (listener->event)
         event_add(listener->event, NULL);
 }

@@ -105,6 +105,11 @@ void route_table_unref(struct route_table *table);
 struct str route_table_name(const struct route_table *table);
 uint64_t route_table_hash(const struct route_table *table);
 uint32_t route_table_length(const struct route_table *table);
+/* Calls visit with the name of each cluster that a route leads to, often more than once; not of
+ * clusters that a request header names. */
+typedef void route_cluster_fn(struct str cluster, void *arg);
+void route_table_visit_clusters(const struct route_table *table, route_cluster_fn *visit,
+                                void *arg);
 
 /* What a match looks at besides the request's own head. */
 struct route_match_input {

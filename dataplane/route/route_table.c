@@ -152,6 +152,7 @@ static int load_filter_config(struct decoder *decoder, const char *name,
         return err;
     const struct filter_route_config *inherited = find_filter_config(above, config->name_slot);
     decoder->load.inherited = inherited ? inherited->config : NULL;
+    decoder->load.inherited_type = inherited ? inherited->type : NULL;
     uint32_t slot = config->name_slot;
     err = decoder->options->load_filter(&decoder->load, str_from(name), settings, config, msg);
     config->name_slot = slot;
@@ -495,6 +496,21 @@ uint64_t route_table_hash(const struct route_table *table)
 uint32_t route_table_length(const struct route_table *table)
 {
     return table->route_count;
+}
+
+static void visit_arms(const struct route *route, route_cluster_fn *visit, void *arg)
+{
+    if (route->kind != ROUTE_FORWARD)
+        return;
+    for (uint32_t i = 0; i < route->forward.arm_count; i++)
+        visit(route->forward.arms[i].cluster, arg);
+}
+
+void route_table_visit_clusters(const struct route_table *table, route_cluster_fn *visit, void *arg)
+{
+    for (uint32_t i = 0; i < table->host_count; i++)
+        for (uint32_t k = 0; k < table->hosts[i].entry_count; k++)
+            visit_arms(&table->hosts[i].entries[k].route, visit, arg);
 }
 
 /* --- finding a route --- */

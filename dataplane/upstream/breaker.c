@@ -145,6 +145,14 @@ bool breaker_report(struct breaker *breaker, const struct breaker_config *config
     return true;
 }
 
+void breaker_forget_trials(struct breaker *breaker)
+{
+    uint64_t word = atomic_load_explicit(&breaker->word, memory_order_acquire);
+    while (state_of(word) == BREAKER_HALF_OPEN &&
+           !swap(breaker, &word, make_word(BREAKER_OPEN, 0, 0, epoch_of(word) + 1)))
+        ;
+}
+
 uint64_t breaker_wait_ms(const struct breaker *breaker, uint64_t now_ms)
 {
     uint64_t word = atomic_load_explicit(&breaker->word, memory_order_acquire);

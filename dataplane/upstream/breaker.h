@@ -53,6 +53,9 @@ bool breaker_admit(struct breaker *breaker, const struct breaker_config *config,
 bool breaker_report(struct breaker *breaker, const struct breaker_config *config,
                     struct breaker_ticket ticket, enum breaker_result result, uint64_t now_ms,
                     enum breaker_state *ret_state);
+/* The results of trials under way will not come (a worker changes to another breaker): a half-open
+ * one becomes open with its time over, so that the next request may try. */
+void breaker_forget_trials(struct breaker *breaker);
 /* The state as it would meet a request now: an open one whose time is over counts as half-open. */
 enum breaker_state breaker_state_at(const struct breaker *breaker, uint64_t now_ms);
 /* Milliseconds until it lets a request try; 0 where it does already. */

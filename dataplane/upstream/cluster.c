@@ -240,6 +240,15 @@ static void set_outlier(struct cluster *cluster, struct outlier *outlier)
     }
 }
 
+/* Results for the one before are not reported any more (request.c), so its trials end here: the
+ * same settings may come back while somebody still holds it. */
+static void set_breaker(struct cluster *cluster, struct breaker *breaker)
+{
+    if (cluster->breaker && cluster->breaker != breaker)
+        breaker_forget_trials(cluster->breaker);
+    cluster->breaker = breaker;
+}
+
 static void set_config(struct cluster *cluster, const struct cluster_config *config)
 {
     uint32_t index = cluster->worker->index;
@@ -250,7 +259,7 @@ static void set_config(struct cluster *cluster, const struct cluster_config *con
     map_put(&cluster->worker->clusters_by_name, config->name, cluster);
     cluster->stats = &stats->blocks[index].cluster;
     cluster->limits = shared_state_object(config->limits);
-    cluster->breaker = has_breaker ? shared_state_object(config->breaker_state) : NULL;
+    set_breaker(cluster, has_breaker ? shared_state_object(config->breaker_state) : NULL);
     set_outlier(cluster, has_outlier ? shared_state_object(config->outlier_state) : NULL);
     set_balancer(cluster, config->load_balancer ? config->load_balancer : &round_robin_balancer);
     cluster->balancer_is_stale = true;

@@ -97,7 +97,8 @@ void upstream_request_resume(struct upstream_request *request);
 void upstream_request_cancel(struct upstream_request *request);
 /* Tells outlier detection and breaker that the answer timed out; then cancels. */
 void upstream_request_time_out(struct upstream_request *request);
-/* The host chosen, and this side's address of the connection; empty until there is one. */
+/* The host chosen, and this side's address of the connection; empty until there is one. To be
+ * copied: it goes with the connection. */
 struct str upstream_request_host(const struct upstream_request *request);
 struct str upstream_request_local_address(const struct upstream_request *request);
 /* For UPSTREAM_BREAKER_OPEN: seconds until it lets a request through, at least 1. */

@@ -108,20 +108,29 @@ static void lose(struct upstream_connection *conn, enum upstream_failure failure
 
 /* --- the request out ------------------------------------------------------------------------- */
 
+/* A server that wants no more of a request may answer and close: the answer can still be read. */
+static void break_off(struct upstream_connection *conn)
+{
+    conn->is_broken = true;
+    conn->is_write_blocked = false;
+    conn->input.state = INPUT_READY;
+    slice_queue_drop(&conn->out, conn->out.bytes);
+    worker_task_schedule(conn->worker, &conn->task);
+}
+
 void upstream_connection_flush(struct upstream_connection *conn)
 {
-    if (!conn->out.bytes || conn->is_write_blocked || conn->is_broken)
+    if (conn->is_broken)
+        slice_queue_drop(&conn->out, conn->out.bytes);
+    if (!conn->out.bytes || conn->is_write_blocked)
         return;
     uint64_t written = 0;
     int err = socket_write(conn->fd, &conn->out, &written);
     conn->has_sent |= written > 0;
     stat_add(&stats_of(conn)->upstream_cx_tx_bytes_total, written);
     conn->is_write_blocked = err == ERR_AGAIN;
-    if (err == ERR_IO) {
-        conn->is_broken = true;
-        slice_queue_drop(&conn->out, conn->out.bytes);
-        worker_task_schedule(conn->worker, &conn->task);
-    }
+    if (err == ERR_IO)
+        break_off(conn);
 }
 
 static void append_head(struct upstream_connection *conn, const struct upstream_request *request)
@@ -152,6 +161,7 @@ void upstream_connection_attach(struct upstream_connection *conn, struct upstrea
     list_remove(&conn->link);
     list_append(&conn->host->busy, &conn->link);
     request->conn = conn;
+    request->local_address = conn->local_address;
     request->state = REQUEST_ATTACHED;
     append_head(conn, request);
     slice_queue_move(&conn->out, &request->body);
@@ -180,14 +190,22 @@ void upstream_connection_resume(struct upstream_connection *conn)
 
 /* --- the answer in --------------------------------------------------------------------------- */
 
+/* Nothing more has come behind the answer. A read that took less than it might have has seen the
+ * end; otherwise more may wait, of which no event would tell again. */
+static bool is_silent(const struct upstream_connection *conn)
+{
+    return !input_unread(&conn->input) && !conn->input.peer_has_closed &&
+           (conn->input.state != INPUT_READY || socket_is_idle(conn->fd));
+}
+
 static bool may_be_used_again(const struct upstream_connection *conn,
                               const struct upstream_request *request)
 {
     const struct cluster_config *config = conn->host->cluster->config;
     uint64_t requests_max = config->requests_per_connection_max;
     return request->is_end && !conn->out.bytes && !conn->is_broken && request->server_keeps_alive &&
-           !input_unread(&conn->input) && !conn->input.peer_has_closed && !conn->host->is_removed &&
-           (!requests_max || conn->requests < requests_max);
+           !conn->host->is_removed && (!requests_max || conn->requests < requests_max) &&
+           is_silent(conn);
 }
 
 /* The exchange is over: the connection goes to whoever waits, or to rest, or is closed where either
@@ -288,10 +306,11 @@ static enum step deliver(struct upstream_connection *conn)
     return is_end ? WAIT : MORE;
 }
 
-/* The server closed: the end of some bodies, the loss of others. */
+/* The server closed: the end of some bodies, the loss of others. Where writing has failed, that
+ * took the error which would tell a reset from an end. */
 static enum step end_of_body(struct upstream_connection *conn, int err)
 {
-    if (err == ERR_CLOSED && h1_body_close(&conn->body) == 0)
+    if (err == ERR_CLOSED && !conn->is_broken && h1_body_close(&conn->body) == 0)
         return deliver(conn);
     return LOST_CLOSED;
 }
@@ -315,6 +334,12 @@ static enum step step(struct upstream_connection *conn)
     return next == MORE && head_came ? deliver(conn) : next;
 }
 
+/* Writing failed, and no answer is there to be read either. */
+static bool is_dead(const struct upstream_connection *conn)
+{
+    return conn->is_broken && conn->state == UPSTREAM_BUSY && !conn->request->is_paused;
+}
+
 static void process(struct upstream_connection *conn)
 {
     if (conn->is_processing)
@@ -322,7 +347,7 @@ static void process(struct upstream_connection *conn)
     conn->is_processing = true;
     uint64_t read_before = stats_of(conn)->upstream_cx_rx_bytes_total;
     enum step next = MORE;
-    while (next == MORE && conn->state == UPSTREAM_BUSY && conn->request && !conn->is_broken) {
+    while (next == MORE && conn->state == UPSTREAM_BUSY && conn->request) {
         next = step(conn);
         if (next == MORE && conn->state == UPSTREAM_BUSY &&
             stats_of(conn)->upstream_cx_rx_bytes_total - read_before > READ_BUDGET_BYTES) {
@@ -334,7 +359,7 @@ static void process(struct upstream_connection *conn)
     if (next == LOST_PROTOCOL) {
         stat_inc(&stats_of(conn)->upstream_cx_protocol_error);
         lose(conn, UPSTREAM_PROTOCOL_ERROR);
-    } else if (next == LOST_CLOSED || (conn->is_broken && conn->state == UPSTREAM_BUSY)) {
+    } else if (next == LOST_CLOSED || (next == WAIT && is_dead(conn))) {
         lose(conn, UPSTREAM_CONNECTION_TERMINATION);
     }
 }

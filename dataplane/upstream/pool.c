@@ -3,6 +3,8 @@
  * whichever comes free first. */
 #include "dataplane/upstream/upstream_internal.h"
 
+#include <errno.h>
+
 static bool wait_for_connection(struct upstream_request *request, bool is_first)
 {
     struct cluster *cluster = request->cluster;
@@ -76,6 +78,14 @@ static struct upstream_connection *take_idle(const struct upstream_request *requ
     return NULL;
 }
 
+/* Why connecting failed at once, by errno. What this process lacks is no failure of the server's:
+ * it must not open its breaker or eject it (threats S45). */
+static enum upstream_failure failure_to_open(void)
+{
+    bool is_ours = errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM;
+    return is_ours ? UPSTREAM_OVERFLOW : UPSTREAM_CONNECT_FAILURE;
+}
+
 bool pool_start(struct upstream_request *request, enum upstream_failure *ret_failure)
 {
     struct upstream_connection *conn = take_idle(request);
@@ -88,8 +98,8 @@ bool pool_start(struct upstream_request *request, enum upstream_failure *ret_fai
         return false;
     if (open_connection(request->host) == 0)
         return true;
+    *ret_failure = failure_to_open();
     pool_forget(request);
-    *ret_failure = UPSTREAM_CONNECT_FAILURE;
     return false;
 }
 

@@ -290,5 +290,5 @@ struct str upstream_request_host(const struct upstream_request *request)
 
 struct str upstream_request_local_address(const struct upstream_request *request)
 {
-    return request->conn ? request->conn->local_address : (struct str){0};
+    return request->local_address;
 }

@@ -90,7 +90,7 @@ struct upstream_connection {
     struct loop_free deferred;
 
     bool is_write_blocked;
-    bool is_broken; /* writing failed; told from a fresh stack */
+    bool is_broken; /* writing failed; what was received before is still read */
     bool is_processing;
 
     struct upstream_request *request; /* NULL unless BUSY */
@@ -117,6 +117,7 @@ struct upstream_request {
     struct cluster *cluster;
     struct host *host;
     struct upstream_connection *conn; /* NULL unless ATTACHED */
+    struct str local_address; /* of the last conn; valid to the end of the turn it ends in */
     struct list waiting_link;
     struct breaker *breaker; /* that gave the ticket */
     struct breaker_ticket ticket;

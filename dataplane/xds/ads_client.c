@@ -321,8 +321,8 @@ static void take_resource(struct ads_client *client, enum xds_type type,
     }
 }
 
-static void acknowledge(struct ads_client *client, const delta_response *response,
-                        const struct outcome *outcome)
+static void acknowledge(struct ads_client *client, enum xds_type type,
+                        const delta_response *response, const struct outcome *outcome)
 {
     Google__Rpc__Status error = GOOGLE__RPC__STATUS__INIT;
     delta_request request = ENVOY__SERVICE__DISCOVERY__V3__DELTA_DISCOVERY_REQUEST__INIT;
@@ -336,9 +336,9 @@ static void acknowledge(struct ads_client *client, const delta_response *respons
         error.code = RPC_STATUS_INVALID_ARGUMENT;
         error.message = text;
         request.error_detail = &error;
-        client->status.rejected_total++;
+        client->status.rejected[type]++;
     } else {
-        client->status.updates_total++;
+        client->status.accepted[type]++;
     }
     send_request(client, &request);
 }
@@ -383,7 +383,7 @@ static void take_response(struct ads_client *client, const delta_response *respo
     log_info("xds_update type=%s resources=%zu removed=%zu refused=%zu nonce=\"%s\"",
              xds_type_noun(type), response->n_resources, response->n_removed_resources,
              outcome.refused, response->nonce);
-    acknowledge(client, response, &outcome);
+    acknowledge(client, type, response, &outcome);
     map_done(&outcome.seen);
     buf_done(&outcome.sentences);
 }
@@ -556,6 +556,7 @@ void ads_client_free(struct ads_client *client)
 struct ads_status ads_client_status(const struct ads_client *client)
 {
     struct ads_status status = client->status;
+    status.is_connected = client->connected_at_ms != 0;
     status.is_current =
         client->has_message || (client->connected_at_ms &&
                                 clock_monotonic_ms() >= client->connected_at_ms + ADS_SILENCE_MS);

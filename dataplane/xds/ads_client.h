@@ -50,11 +50,12 @@ void ads_client_unsubscribe(struct ads_client *client, enum xds_type type, struc
 void ads_client_restart(struct ads_client *client);
 
 struct ads_status {
-    bool is_current;           /* connected, and the server has answered or has nothing to say */
-    bool has_answered;         /* any response since the start of the process */
-    uint64_t connects_total;   /* streams opened */
-    uint64_t updates_total;    /* responses acknowledged … */
-    uint64_t rejected_total;   /* … and refused */
+    bool is_connected;       /* a stream is open */
+    bool is_current;         /* connected, and the server has answered or has nothing to say */
+    bool has_answered;       /* any response since the start of the process */
+    uint64_t connects_total; /* streams opened */
+    uint64_t accepted[XDS_TYPE_COUNT]; /* responses acknowledged … */
+    uint64_t rejected[XDS_TYPE_COUNT]; /* … and refused */
     uint64_t lost_at_ms;       /* clock_monotonic_ms when the stream was lost, or when the client
                                   was made; 0 while is_current */
     const char *last_error;    /* why the stream ended last; "" where it did not. Borrowed */

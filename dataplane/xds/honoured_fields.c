@@ -63,7 +63,8 @@ const struct honoured_row honoured_rows[] = {
     {&envoy__config__cluster__v3__outlier_detection__descriptor,
      "consecutive_5xx interval base_ejection_time max_ejection_percent enforcing_consecutive_5xx "
      "consecutive_gateway_failure enforcing_consecutive_gateway_failure max_ejection_time "
-     "always_eject_one_host enforcing_success_rate"},
+     "always_eject_one_host enforcing_success_rate=0 enforcing_failure_percentage=0 "
+     "enforcing_local_origin_success_rate=0 enforcing_failure_percentage_local_origin=0"},
     {&envoy__extensions__upstreams__http__v3__http_protocol_options__descriptor,
      "common_http_protocol_options explicit_http_config use_downstream_protocol_config "
      "auto_config http_filters"},

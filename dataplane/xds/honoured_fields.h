@@ -1,7 +1,8 @@
 /*
  * Which fields of which messages the proxy acts upon, accepts because they change nothing that a
- * client or a back end can see, or checks and refuses. A message that has no row is taken as a
- * whole by whoever reads it.
+ * client or a back end can see, or checks and refuses; "name=0" stands for a field that is accepted
+ * where its wrapped value is 0, because that is what the proxy does. A message that has no row is
+ * taken as a whole by whoever reads it.
  */
 #ifndef DATAPLANE_XDS_HONOURED_FIELDS_H
 #define DATAPLANE_XDS_HONOURED_FIELDS_H

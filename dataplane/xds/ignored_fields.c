@@ -10,9 +10,13 @@
 
 enum { PATH_BYTES_MAX = 512, FIELDS_PER_MESSAGE_MAX = 256, DEPTH_MAX = 100 };
 
-/* The fields of one message that are honoured, a bit per index. */
-struct honoured_set {
+/* Fields of one message, a bit per index. */
+struct field_set {
     uint64_t bits[FIELDS_PER_MESSAGE_MAX / 64];
+};
+
+struct honoured_set {
+    struct field_set all, zero; /* honoured; honoured where the value is 0 */
 };
 
 struct ignored_field {
@@ -38,15 +42,31 @@ struct scan {
     unsigned depth;
 };
 
+static bool field_set_has(const struct field_set *set, unsigned i)
+{
+    return set->bits[i / 64] >> i % 64 & 1;
+}
+
+/* Adds the field of this name. */
+static void field_set_add(struct field_set *set, const ProtobufCMessageDescriptor *message,
+                          struct str name)
+{
+    for (unsigned i = 0; i < message->n_fields; i++)
+        if (str_equal(str_from(message->fields[i].name), name))
+            set->bits[i / 64] |= (uint64_t)1 << i % 64;
+}
+
 static struct honoured_set *honoured_set_new(const struct honoured_row *row)
 {
     struct honoured_set *set = MEM_NEW(struct honoured_set);
     struct str left = str_from(row->fields);
     while (left.len) {
         size_t end = str_find_char(left, ' ', 0);
-        for (unsigned i = 0; i < row->message->n_fields; i++)
-            if (str_equal(str_from(row->message->fields[i].name), str_slice(left, 0, end)))
-                set->bits[i / 64] |= (uint64_t)1 << i % 64;
+        struct str name = str_slice(left, 0, end);
+        if (str_ends_with(name, STR("=0")))
+            field_set_add(&set->zero, row->message, str_slice(name, 0, name.len - 2));
+        else
+            field_set_add(&set->all, row->message, name);
         left = str_slice(left, end < left.len ? end + 1 : end, left.len);
     }
     return set;
@@ -152,6 +172,18 @@ static bool is_set(const ProtobufCMessage *message, const ProtobufCFieldDescript
     return is_number_set(field, member);
 }
 
+/* Whether a field that is set holds a message, a wrapped number say, in which nothing is set. */
+static bool is_zero(const ProtobufCMessage *message, const ProtobufCFieldDescriptor *field)
+{
+    if (field->type != PROTOBUF_C_TYPE_MESSAGE || field->label == PROTOBUF_C_LABEL_REPEATED)
+        return false;
+    const ProtobufCMessage *value = *(ProtobufCMessage *const *)member_of(message, field->offset);
+    for (unsigned i = 0; i < value->descriptor->n_fields; i++)
+        if (is_set(value, &value->descriptor->fields[i]))
+            return false;
+    return value->n_unknown_fields == 0;
+}
+
 /* Adds ".name" to the path; returns the length to go back to. */
 static size_t enter(struct scan *scan, const char *name)
 {
@@ -235,9 +267,9 @@ static void scan_message(struct scan *scan, const ProtobufCMessage *message)
         const ProtobufCFieldDescriptor *field = &descriptor->fields[i];
         if (!is_set(message, field))
             continue;
-        if (set->bits[i / 64] >> i % 64 & 1)
+        if (field_set_has(&set->all, i))
             scan_field(scan, message, field);
-        else
+        else if (!field_set_has(&set->zero, i) || !is_zero(message, field))
             note_field(scan, field->name);
     }
     if (descriptor == &google__protobuf__any__descriptor)

@@ -2,57 +2,9 @@
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
-#include "common/base/map.h"
 #include "common/base/mem.h"
 #include "common/base/vec.h"
-#include "dataplane/xds/dns.h"
-
-/* One resource of one name: what was accepted last, and what is live. */
-struct entry {
-    struct store *store;
-    enum xds_type type;
-    struct str name; /* own memory, as version, bytes, error, error_version */
-    struct str version, bytes;
-    struct str error, error_version;
-    uint64_t updated_wall_us;
-    bool is_static;
-
-    void *latest; /* the part made of bytes; NULL: none yet */
-    void *live;   /* listeners and clusters: what is published; a reference of its own */
-    struct entry *needs, *live_needs; /* the endpoints or routes that they name, or NULL */
-    uint64_t deadline_ms;             /* latest goes live without what it needs */
-
-    bool waits_for_port; /* a listener that could not be bound */
-    uint64_t bind_retry_at_ms;
-
-    struct dns_watch *dns; /* clusters: of latest */
-    struct endpoints_config *resolved, *live_resolved;
-
-    bool is_wanted;      /* endpoints and routes: somebody names it (mark and sweep) */
-    uint64_t drop_at_ms; /* nobody does, until then; 0: somebody does */
-    bool is_subscribed;  /* and the control plane has been asked for it */
-    bool is_absent;      /* and has none of that name */
-};
-
-struct store {
-    struct loop *loop;
-    const struct decode_context *decode;
-    struct store_output output;
-    struct dns_resolver *resolver;
-    struct map entries[XDS_TYPE_COUNT];
-    size_t bytes_total;
-    uint64_t rejected_total;
-    uint64_t generation;
-    struct config *config; /* published last */
-
-    bool is_received[XDS_TYPE_COUNT];
-    bool has_begun, is_initialising;
-    uint64_t init_deadline_ms;
-    uint64_t linger_ms;
-
-    struct loop_timer timer; /* the next deadline, or (0 ms) the end of this turn */
-    bool is_dirty;
-};
+#include "dataplane/xds/store_internal.h"
 
 /* --- parts of any type ------------------------------------------------------------------------ */
 
@@ -79,12 +31,7 @@ PART_OPERATIONS(endpoints, endpoints_config)
 PART_OPERATIONS(listener, listener_config)
 PART_OPERATIONS(routes, route_table)
 
-static const struct part_operations {
-    int (*decode)(const struct decode_context *context, struct str name, struct str bytes,
-                  void **ret_part, struct errmsg *msg);
-    void *(*ref)(void *part);
-    void (*unref)(void *part);
-} parts[XDS_TYPE_COUNT] = {
+const struct part_operations store_parts[XDS_TYPE_COUNT] = {
     [XDS_CLUSTER] = {cluster_decode, cluster_ref, cluster_unref},
     [XDS_ENDPOINTS] = {endpoints_decode, endpoints_ref, endpoints_unref},
     [XDS_LISTENER] = {listener_decode, listener_ref, listener_unref},
@@ -101,7 +48,7 @@ static void set_text(struct str *text, struct str value)
         *text = (struct str){.data = mem_copy_string(value.data, value.len), .len = value.len};
 }
 
-static struct entry *entry_find(const struct store *store, enum xds_type type, struct str name)
+struct entry *store_entry_find(const struct store *store, enum xds_type type, struct str name)
 {
     return map_find(&store->entries[type], name);
 }
@@ -117,14 +64,14 @@ static struct entry *entry_new(struct store *store, enum xds_type type, struct s
 }
 
 /* Frees what is in entry; it has been taken out of its map. */
-static void entry_free(struct entry *entry)
+void store_entry_free(struct entry *entry)
 {
     entry->store->bytes_total -= entry->bytes.len;
     dns_watch_free(entry->dns);
     endpoints_config_unref(entry->resolved);
     endpoints_config_unref(entry->live_resolved);
-    parts[entry->type].unref(entry->latest);
-    parts[entry->type].unref(entry->live);
+    store_parts[entry->type].unref(entry->latest);
+    store_parts[entry->type].unref(entry->live);
     set_text(&entry->version, STR(""));
     set_text(&entry->bytes, STR(""));
     set_text(&entry->error, STR(""));
@@ -139,7 +86,7 @@ static void entry_set_error(struct entry *entry, struct str version, const struc
     set_text(&entry->error_version, version);
 }
 
-static void entry_clear_error(struct entry *entry)
+void store_entry_clear_error(struct entry *entry)
 {
     set_text(&entry->error, STR(""));
     set_text(&entry->error_version, STR(""));
@@ -154,12 +101,14 @@ static void mark_dirty(struct store *store)
 
 /* --- taking in -------------------------------------------------------------------------------- */
 
-/* The endpoints or routes that part waits for, and how long it does; NULL: none. */
+/* The endpoints or routes that part waits for, or NULL, and how long it waits for them, or for the
+ * clusters that its routes lead to; 0: for ever. */
 static struct entry *entry_needed_by(struct store *store, enum xds_type type, const void *part,
                                      uint64_t *ret_timeout_ms)
 {
     enum xds_type needed = type == XDS_CLUSTER ? XDS_ENDPOINTS : XDS_ROUTES;
     struct str name = {0};
+    *ret_timeout_ms = store->routes_hold_ms;
     if (type == XDS_CLUSTER) {
         const struct cluster_config *cluster = part;
         *ret_timeout_ms = cluster->endpoints_fetch_timeout_ms;
@@ -169,12 +118,13 @@ static struct entry *entry_needed_by(struct store *store, enum xds_type type, co
             *ret_timeout_ms = cluster->dns_refresh_ms;
     } else if (type == XDS_LISTENER) {
         const struct listener_config *listener = part;
-        *ret_timeout_ms = listener->routes_fetch_timeout_ms;
+        if (!listener->inline_routes)
+            *ret_timeout_ms = listener->routes_fetch_timeout_ms;
         name = listener->route_config_name;
     }
     if (name.len == 0)
         return NULL;
-    struct entry *entry = entry_find(store, needed, name);
+    struct entry *entry = store_entry_find(store, needed, name);
     return entry ? entry : entry_new(store, needed, name);
 }
 
@@ -208,7 +158,9 @@ static void start_resolving(struct entry *entry)
 static void accept_part(struct entry *entry, void *part, struct str version, struct str bytes)
 {
     struct store *store = entry->store;
-    parts[entry->type].unref(entry->latest);
+    /* Routes that keep changing do not keep waiting. */
+    bool waits_on = entry->type == XDS_ROUTES && store_entry_is_warming(entry);
+    store_parts[entry->type].unref(entry->latest);
     entry->latest = part;
     store->bytes_total = store->bytes_total - entry->bytes.len + bytes.len;
     set_text(&entry->bytes, bytes);
@@ -217,7 +169,8 @@ static void accept_part(struct entry *entry, void *part, struct str version, str
     entry->is_absent = false;
     uint64_t timeout_ms = 0;
     entry->needs = entry_needed_by(store, entry->type, part, &timeout_ms);
-    entry->deadline_ms = timeout_ms ? clock_monotonic_ms() + timeout_ms : UINT64_MAX;
+    if (!waits_on)
+        entry->deadline_ms = timeout_ms ? clock_monotonic_ms() + timeout_ms : UINT64_MAX;
     if (entry->type == XDS_CLUSTER)
         start_resolving(entry);
     mark_dirty(store);
@@ -246,7 +199,7 @@ static int check_address(const struct entry *entry, struct errmsg *msg)
 
 /* Opens the sockets of a listener (harmless where they are open); where that fails it is tried
  * again later. */
-static int bind_latest(struct entry *entry, struct errmsg *msg)
+int store_bind_latest(struct entry *entry, struct errmsg *msg)
 {
     int err = check_address(entry, msg);
     if (!err)
@@ -266,7 +219,7 @@ static int check_limits(const struct store *store, enum xds_type type, struct st
     if (name.len == 0 || name.len > STORE_NAME_BYTES_MAX)
         return errmsg_set(msg, ERR_INVALID, "%s: a name must have 1 to %d bytes", noun,
                           STORE_NAME_BYTES_MAX);
-    const struct entry *entry = entry_find(store, type, name);
+    const struct entry *entry = store_entry_find(store, type, name);
     if (!entry && store->entries[type].len >= STORE_RESOURCES_MAX)
         return errmsg_set(msg, ERR_TOO_LARGE, "%s %.*s: there are %d of this type already", noun,
                           STR_ARGS(name), STORE_RESOURCES_MAX);
@@ -282,7 +235,7 @@ static int put_unchanged(struct entry *entry, struct str version, struct errmsg 
     set_text(&entry->version, version);
     if (entry->waits_for_port)
         return errmsg_set(msg, ERR_IO, "%.*s", STR_ARGS(entry->error));
-    entry_clear_error(entry);
+    store_entry_clear_error(entry);
     return 0;
 }
 
@@ -291,7 +244,7 @@ static int put_changed(struct store *store, struct entry *entry, enum xds_type t
                        struct errmsg *msg)
 {
     void *part;
-    int err = parts[type].decode(store->decode, name, bytes, &part, msg);
+    int err = store_parts[type].decode(store->decode, name, bytes, &part, msg);
     if (!entry)
         entry = entry_new(store, type, name);
     if (err) {
@@ -301,16 +254,16 @@ static int put_changed(struct store *store, struct entry *entry, enum xds_type t
         return err;
     }
     entry->is_static = is_static;
-    entry_clear_error(entry);
+    store_entry_clear_error(entry);
     accept_part(entry, part, version, bytes);
-    return type == XDS_LISTENER ? bind_latest(entry, msg) : 0;
+    return type == XDS_LISTENER ? store_bind_latest(entry, msg) : 0;
 }
 
 int store_put(struct store *store, enum xds_type type, struct str name, struct str version,
               struct str bytes, bool is_static, struct errmsg *msg)
 {
     int err = check_limits(store, type, name, bytes, msg);
-    struct entry *entry = err ? NULL : entry_find(store, type, name);
+    struct entry *entry = err ? NULL : store_entry_find(store, type, name);
     bool is_unwanted = !err && !entry && !xds_type_is_wildcard(type);
     if (entry && entry->is_static && !is_static) {
         log_warning("resource_ignored type=%s name=\"%.*s\" reason=\"the bootstrap has one of "
@@ -347,27 +300,53 @@ static bool is_in_use(const struct entry *needed)
     return false;
 }
 
-/* The content goes, the entry stays: it is subscribed. */
+/* What was received goes, the entry stays. */
 static void clear_content(struct entry *entry)
 {
-    parts[entry->type].unref(entry->latest);
+    store_parts[entry->type].unref(entry->latest);
     entry->latest = NULL;
     entry->store->bytes_total -= entry->bytes.len;
     set_text(&entry->bytes, STR(""));
     set_text(&entry->version, STR(""));
 }
 
+/* Endpoints and routes that nobody uses: they stay subscribed. */
+static void forget_content(struct entry *entry)
+{
+    clear_content(entry);
+    store_parts[entry->type].unref(entry->live);
+    entry->live = NULL;
+}
+
+/* A live cluster goes at the end of the turn, or once no live routes lead to it. */
+static void retire_cluster(struct entry *entry)
+{
+    clear_content(entry);
+    store_entry_clear_error(entry);
+    dns_watch_free(entry->dns);
+    entry->dns = NULL;
+    endpoints_config_unref(entry->resolved);
+    entry->resolved = NULL;
+    entry->needs = NULL;
+    entry->deadline_ms = clock_monotonic_ms() + entry->store->cluster_hold_ms;
+}
+
 void store_remove(struct store *store, enum xds_type type, struct str name)
 {
-    struct entry *entry = entry_find(store, type, name);
+    struct entry *entry = store_entry_find(store, type, name);
     if (!entry || entry->is_static)
         return;
-    if (xds_type_is_wildcard(type)) {
+    if (type == XDS_CLUSTER && entry->live) {
+        if (entry->latest)
+            retire_cluster(entry);
+        else
+            store_entry_clear_error(entry); /* of a version after the one that goes */
+    } else if (xds_type_is_wildcard(type)) {
         map_remove(&store->entries[type], name);
-        entry_free(entry);
+        store_entry_free(entry);
         retry_binds_soon(store);
     } else if (!is_in_use(entry)) {
-        clear_content(entry);
+        forget_content(entry);
     } else if (entry->latest) {
         log_warning("removal_ignored type=%s name=\"%.*s\" reason=\"it is in use\"",
                     xds_type_noun(type), STR_ARGS(name));
@@ -398,238 +377,9 @@ void store_type_received(struct store *store, enum xds_type type)
     mark_dirty(store);
 }
 
-/* --- going live ------------------------------------------------------------------------------- */
-
-static bool is_warming(const struct entry *entry)
-{
-    return entry->latest && entry->live != entry->latest;
-}
-
-static bool is_ready(const struct entry *entry, uint64_t now_ms)
-{
-    if (entry->waits_for_port)
-        return false;
-    if (now_ms >= entry->deadline_ms)
-        return true;
-    if (entry->needs)
-        return entry->needs->latest || entry->needs->is_absent;
-    return !entry->dns || entry->resolved;
-}
-
-static void promote(struct entry *entry)
-{
-    struct errmsg msg;
-    /* A configuration published while it was warming may have closed its sockets. */
-    if (entry->type == XDS_LISTENER && bind_latest(entry, &msg)) {
-        log_error("listener_not_bound reason=\"%s\"", msg.text);
-        return;
-    }
-    parts[entry->type].unref(entry->live);
-    entry->live = parts[entry->type].ref(entry->latest);
-    entry->live_needs = entry->needs;
-    endpoints_config_unref(entry->live_resolved);
-    entry->live_resolved = entry->resolved ? endpoints_config_ref(entry->resolved) : NULL;
-}
-
-static void retry_bind(struct entry *entry, uint64_t now_ms)
-{
-    struct errmsg msg;
-    if (!entry->waits_for_port || now_ms < entry->bind_retry_at_ms)
-        return;
-    if (bind_latest(entry, &msg) == 0) {
-        log_info("listener_bound name=\"%.*s\"", STR_ARGS(entry->name));
-        entry_clear_error(entry);
-    }
-}
-
-/* Promotes what is ready (the store is dirty then); returns whether something is still warming, and
- * the time to look again. */
-static bool promote_ready(struct store *store, enum xds_type type, uint64_t now_ms,
-                          uint64_t *next_ms)
-{
-    bool are_warming = false;
-    MAP_FOR_EACH(slot, &store->entries[type]) {
-        struct entry *entry = slot->value;
-        if (!is_warming(entry))
-            continue;
-        retry_bind(entry, now_ms);
-        if (is_ready(entry, now_ms))
-            promote(entry);
-        if (!is_warming(entry)) {
-            store->is_dirty = true;
-            continue;
-        }
-        /* A port that is taken holds up nobody else. */
-        are_warming |= !entry->waits_for_port;
-        uint64_t at_ms = entry->waits_for_port ? entry->bind_retry_at_ms : entry->deadline_ms;
-        *next_ms = at_ms < *next_ms ? at_ms : *next_ms;
-    }
-    return are_warming;
-}
-
-static void mark_wanted(struct store *store)
-{
-    for (enum xds_type type = 0; type < XDS_TYPE_COUNT; type++) {
-        if (!xds_type_is_wildcard(type))
-            continue;
-        MAP_FOR_EACH(slot, &store->entries[type]) {
-            const struct entry *entry = slot->value;
-            if (entry->needs)
-                entry->needs->is_wanted = true;
-            if (entry->live_needs)
-                entry->live_needs->is_wanted = true;
-        }
-    }
-}
-
-/* Whether an entry that nobody names is to go now. It lingers, subscribed, for a while: where it is
- * named again soon, an unsubscription under way would cross with what the server believes to have
- * sent, and traffic would be routed to a cluster without its endpoints. */
-static bool has_lingered(struct entry *entry, uint64_t now_ms, uint64_t *next_ms)
-{
-    if (!entry->is_subscribed || entry->is_static)
-        return true;
-    if (!entry->drop_at_ms)
-        entry->drop_at_ms = now_ms + entry->store->linger_ms;
-    if (entry->drop_at_ms < *next_ms)
-        *next_ms = entry->drop_at_ms;
-    return now_ms >= entry->drop_at_ms;
-}
-
-/* Drops the endpoints or routes nobody names, subscribes to those that are new. */
-static void sweep(struct store *store, enum xds_type type, uint64_t now_ms, uint64_t *next_ms)
-{
-    struct entry *dropped = NULL;
-    MAP_FOR_EACH(slot, &store->entries[type]) {
-        struct entry *entry = slot->value;
-        if (!entry->is_wanted) {
-            if (!has_lingered(entry, now_ms, next_ms))
-                continue;
-            entry->needs = dropped; /* its own needs are NULL: a free link */
-            dropped = entry;
-            continue;
-        }
-        entry->drop_at_ms = 0;
-        if (!entry->is_subscribed && store->output.subscribe)
-            store->output.subscribe(store->output.arg, type, entry->name);
-        entry->is_subscribed = true;
-        entry->is_wanted = false;
-    }
-    while (dropped) {
-        struct entry *entry = dropped;
-        dropped = entry->needs;
-        map_remove(&store->entries[type], entry->name);
-        if (entry->is_subscribed && store->output.unsubscribe)
-            store->output.unsubscribe(store->output.arg, type, entry->name);
-        entry_free(entry);
-    }
-}
-
-static struct endpoints_config *live_endpoints(const struct entry *entry)
-{
-    const struct cluster_config *cluster = entry->live;
-    struct endpoints_config *endpoints = cluster->endpoints;
-    if (entry->live_needs)
-        endpoints = entry->live_needs->latest;
-    else if (cluster->dns_target_count)
-        endpoints = entry->live_resolved;
-    return endpoints ? endpoints_config_ref(endpoints) : NULL;
-}
-
-static struct route_table *live_routes(const struct entry *entry)
-{
-    const struct listener_config *listener = entry->live;
-    struct route_table *routes = listener->inline_routes;
-    if (entry->live_needs)
-        routes = entry->live_needs->latest;
-    return routes ? route_table_ref(routes) : NULL;
-}
-
-static uint32_t count_live(const struct store *store, enum xds_type type)
-{
-    uint32_t count = 0;
-    MAP_FOR_EACH(slot, &store->entries[type])
-        count += ((const struct entry *)slot->value)->live != NULL;
-    return count;
-}
-
-static struct config *build_config(struct store *store)
-{
-    struct config *config =
-        config_new(count_live(store, XDS_LISTENER), count_live(store, XDS_CLUSTER));
-    config->generation = ++store->generation;
-    uint32_t i = 0;
-    MAP_FOR_EACH(slot, &store->entries[XDS_LISTENER]) {
-        const struct entry *entry = slot->value;
-        if (entry->live)
-            config->listeners[i++] = (struct config_listener){
-                .listener = listener_config_ref(entry->live), .routes = live_routes(entry)};
-    }
-    i = 0;
-    MAP_FOR_EACH(slot, &store->entries[XDS_CLUSTER]) {
-        const struct entry *entry = slot->value;
-        if (entry->live)
-            config->clusters[i++] = (struct config_cluster){
-                .cluster = cluster_config_ref(entry->live), .endpoints = live_endpoints(entry)};
-    }
-    return config;
-}
-
-static void publish(struct store *store)
-{
-    config_unref(store->config);
-    store->config = build_config(store);
-    log_debug("config_published generation=%llu listeners=%u clusters=%u",
-              (unsigned long long)store->generation, store->config->listener_count,
-              store->config->cluster_count);
-    store->output.publish(store->output.arg, store->config);
-    if (store->output.changed)
-        store->output.changed(store->output.arg);
-}
-
-/* Whether the first resources are complete, or have been waited for long enough. */
-static bool is_initialised(struct store *store, bool are_warming, uint64_t now_ms,
-                           uint64_t *next_ms)
-{
-    if (!store->is_initialising)
-        return true;
-    bool has_all = store_is_complete(store);
-    if ((!has_all || are_warming) && now_ms < store->init_deadline_ms) {
-        if (store->init_deadline_ms < *next_ms)
-            *next_ms = store->init_deadline_ms;
-        return false;
-    }
-    if (!has_all)
-        log_warning("initialisation_timed_out reason=\"no answer of the control plane\"");
-    store->is_initialising = false;
-    store->is_dirty = true;
-    return true;
-}
-
-static void flush(struct store *store)
-{
-    uint64_t now_ms = clock_monotonic_ms();
-    uint64_t next_ms = UINT64_MAX;
-    bool are_warming = promote_ready(store, XDS_CLUSTER, now_ms, &next_ms);
-    are_warming |= promote_ready(store, XDS_LISTENER, now_ms, &next_ms);
-    mark_wanted(store);
-    sweep(store, XDS_ENDPOINTS, now_ms, &next_ms);
-    sweep(store, XDS_ROUTES, now_ms, &next_ms);
-    bool may_publish = is_initialised(store, are_warming, now_ms, &next_ms);
-    bool is_new = store->is_dirty;
-    store->is_dirty = false;
-    if (may_publish && is_new)
-        publish(store);
-    /* What was called may have brought something new. */
-    if (store->is_dirty)
-        loop_timer_start(&store->timer, 0);
-    else if (next_ms != UINT64_MAX)
-        loop_timer_start(&store->timer, next_ms > now_ms ? next_ms - now_ms : 0);
-}
-
 static void on_timer(struct loop_timer *timer)
 {
-    flush(CONTAINER_OF(timer, struct store, timer));
+    store_flush(CONTAINER_OF(timer, struct store, timer));
 }
 
 /* --- life ------------------------------------------------------------------------------------- */
@@ -643,6 +393,8 @@ struct store *store_new(const struct store_options *options)
     store->is_initialising = options->expects_control_plane;
     uint64_t timeout_ms = options->init_timeout_ms;
     store->linger_ms = options->linger_ms ? options->linger_ms : STORE_LINGER_MS;
+    store->routes_hold_ms = options->hold_ms ? options->hold_ms : STORE_ROUTES_HOLD_MS;
+    store->cluster_hold_ms = options->hold_ms ? options->hold_ms : STORE_CLUSTER_HOLD_MS;
     store->init_deadline_ms =
         clock_monotonic_ms() + (timeout_ms ? timeout_ms : STORE_INIT_TIMEOUT_MS);
     loop_timer_init(&store->timer, options->loop, on_timer);
@@ -656,7 +408,7 @@ void store_free(struct store *store)
     loop_timer_stop(&store->timer);
     for (enum xds_type type = 0; type < XDS_TYPE_COUNT; type++) {
         MAP_FOR_EACH(slot, &store->entries[type])
-            entry_free(slot->value);
+            store_entry_free(slot->value);
         map_done(&store->entries[type]);
     }
     dns_resolver_free(store->resolver);
@@ -668,7 +420,7 @@ void store_begin(struct store *store)
 {
     store->has_begun = true;
     store->is_dirty = true;
-    flush(store);
+    store_flush(store);
 }
 
 void store_end_init(struct store *store)
@@ -699,13 +451,17 @@ void store_visit(const struct store *store, enum xds_type type, store_visit_fn *
     MAP_FOR_EACH(slot, &store->entries[type]) {
         const struct entry *entry = slot->value;
         bool is_wildcard = xds_type_is_wildcard(type);
+        bool is_retired = type == XDS_CLUSTER && entry->live && !entry->latest;
+        if (is_retired && !entry->error.len)
+            continue;
         struct store_view view = {.type = type,
                                   .name = entry->name,
                                   .version = entry->version,
                                   .bytes = entry->bytes,
                                   .updated_wall_us = entry->updated_wall_us,
                                   .is_static = entry->is_static,
-                                  .is_warming = is_wildcard ? is_warming(entry) : !entry->latest,
+                                  .is_warming = store_entry_is_warming(entry) ||
+                                                (!is_wildcard && !entry->latest),
                                   .is_subscribed = entry->is_subscribed,
                                   .waits_for_port = entry->waits_for_port,
                                   .error = entry->error,

@@ -6,7 +6,12 @@
  * A listener goes live when its route table is there, a cluster when its endpoints are; until then
  * the version before it stays (warming, as in Envoy), at most for the fetch timeout of its source.
  * Only LDS and CDS remove anything: endpoints and routes are kept as long as a cluster or listener
- * names them, and dropped when none does. Everything that came in one turn of the loop is one
+ * names them, and dropped a while (STORE_LINGER_MS) after the last has gone.
+ *
+ * Routes and the clusters that they lead to are kept together, in whatever order they come and go:
+ * a route table waits for those of its clusters that are warming, and a cluster that was removed
+ * stays while live routes lead to it, both for a while.
+ * Everything that came in one turn of the loop is one
  * publish. Nothing is published before begin has been called and, when resources are expected from
  * a control plane, before the first of them are complete (or INIT_TIMEOUT_MS have passed).
  *
@@ -27,7 +32,9 @@ enum store_limit {
     STORE_BYTES_MAX = 1024 * 1024 * 1024, /* all encoded resources together */
     STORE_INIT_TIMEOUT_MS = 15000,        /* for the first resources to be complete */
     STORE_BIND_RETRY_MS = 3000,           /* a port that was taken is tried again */
-    STORE_LINGER_MS = 10000, /* endpoints and routes stay subscribed when nobody names them */
+    STORE_LINGER_MS = 10000,      /* endpoints and routes stay subscribed when nobody names them */
+    STORE_ROUTES_HOLD_MS = 15000, /* longest wait of routes for their clusters */
+    STORE_CLUSTER_HOLD_MS = 5000, /* longest stay of a removed cluster that routes lead to */
 };
 
 /* What the store does to the world; each is called on the main thread. */
@@ -52,6 +59,7 @@ struct store_options {
     bool expects_control_plane; /* else everything is static */
     uint64_t init_timeout_ms;   /* 0: STORE_INIT_TIMEOUT_MS */
     uint64_t linger_ms;         /* 0: STORE_LINGER_MS */
+    uint64_t hold_ms;           /* 0: STORE_ROUTES_HOLD_MS and STORE_CLUSTER_HOLD_MS */
 };
 
 struct store *store_new(const struct store_options *options);
@@ -64,8 +72,9 @@ void store_free(struct store *store);
  * effect. */
 int store_put(struct store *store, enum xds_type type, struct str name, struct str version,
               struct str bytes, bool is_static, struct errmsg *msg) MUST_CHECK;
-/* The control plane removed it, or says that there is none. Listeners and clusters go; of endpoints
- * and routes what is in use stays, and who waits for them goes live without. */
+/* The control plane removed it, or says that there is none. Listeners go, clusters as well (while
+ * live routes lead to them, later); of endpoints and routes what is in use stays, and who waits for
+ * them goes live without. */
 void store_remove(struct store *store, enum xds_type type, struct str name);
 /* Forgets listeners that were refused because their address is taken and that nothing is live of: a
  * new stream begins, and the server sends again those that it still wants. */
@@ -96,7 +105,7 @@ struct store_view {
     struct str error_version;
 };
 typedef void store_visit_fn(const struct store_view *view, void *arg);
-/* All resources of a type, in no order. */
+/* All resources of a type, in no order; not the clusters that stay after their removal. */
 void store_visit(const struct store *store, enum xds_type type, store_visit_fn *visit, void *arg);
 /* How many of a type have been accepted. */
 size_t store_count(const struct store *store, enum xds_type type);

@@ -72,7 +72,8 @@ void xds_rig_open(struct xds_rig *rig, bool expects_control_plane, uint64_t init
                                                .changed = on_changed},
                                     .expects_control_plane = expects_control_plane,
                                     .init_timeout_ms = init_timeout_ms,
-                                    .linger_ms = XDS_RIG_LINGER_MS};
+                                    .linger_ms = XDS_RIG_LINGER_MS,
+                                    .hold_ms = XDS_RIG_HOLD_MS};
     rig->store = store_new(&options);
 }
 

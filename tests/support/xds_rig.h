@@ -8,7 +8,7 @@
 #include "dataplane/xds/ignored_fields.h"
 #include "dataplane/xds/store.h"
 
-enum { XDS_RIG_LINGER_MS = 50 };
+enum { XDS_RIG_LINGER_MS = 100, XDS_RIG_HOLD_MS = 300 };
 
 struct xds_rig {
     struct loop *loop;

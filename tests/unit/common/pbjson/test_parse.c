@@ -164,7 +164,7 @@ END_TEST
 
 START_TEST(syntax_errors_have_a_line_and_a_column)
 {
-    check_refuses(NODE, "", "line 1, column 0: unexpected token near end of file");
+    check_refuses(NODE, "", "the document is empty");
     check_refuses(NODE, "{\n  \"id\" 5}", "line 2, column 8: ':' expected near '5'");
     check_refuses(NODE, "{} {}", "line 1, column 4: end of file expected near '{'");
     check_refuses(NODE, "{\"id\":\"a}", "line 1, column 9: premature end of input near '\"a}'");
@@ -273,7 +273,37 @@ START_TEST(the_error_message_may_be_left_out)
 }
 END_TEST
 
-TEST_MAIN("pbjson parse", the_message_is_filled_and_lives_in_the_arena,
+/* Wrong names, numbers, enum values, durations and syntax, each with a word that must not be told.
+ */
+START_TEST(of_a_document_with_secrets_nothing_is_quoted)
+{
+    static const char *const documents[] = {
+        "{\"s3cret\":1}",
+        "{\"lb_policy\":\"s3cret\"}",
+        "{\"connect_timeout\":\"s3cret\"}",
+        "{\"connect_timeout\":\"s3crets\"}",
+        "{\"per_connection_buffer_limit_bytes\":\"s3cret\"}",
+        "{\"name\":\"s3cret",
+        "{\"name\":s3cret}",
+        "{\"metadata\":{\"typed_filter_metadata\":{\"x\":{\"@type\":\"a/s3cret\",\"b\":1}}}}",
+    };
+    const struct pbjson_options options = {.has_secrets = true};
+    for (size_t i = 0; i < sizeof documents / sizeof *documents; i++) {
+        struct arena arena;
+        struct errmsg msg = {0};
+        ProtobufCMessage *message;
+        arena_init(&arena, 1024);
+        int err = pbjson_parse(&envoy__config__cluster__v3__cluster__descriptor,
+                               str_from(documents[i]), &options, &arena, &message, &msg);
+        ck_assert_int_eq(err, ERR_INVALID);
+        ck_assert_msg(msg.text[0] && !strstr(msg.text, "s3cret"), "%s", msg.text);
+        arena_done(&arena);
+    }
+}
+END_TEST
+
+TEST_MAIN("pbjson parse", of_a_document_with_secrets_nothing_is_quoted,
+          the_message_is_filled_and_lives_in_the_arena,
           both_spellings_of_a_field_are_read_and_the_original_is_printed,
           a_field_given_in_both_spellings_is_refused, a_name_given_twice_is_refused,
           fields_are_printed_in_the_order_of_their_numbers, null_means_absent,

@@ -31,6 +31,14 @@ START_TEST(addresses_are_taken_with_the_port_inside_or_beside)
 }
 END_TEST
 
+START_TEST(an_address_has_one_spelling)
+{
+    ck_assert_str_eq(parse("[0:0:0:0:0:0:0:1]:80", 0), "::1 80");
+    ck_assert_str_eq(parse("[2001:DB8::0007]:80", 0), "2001:db8::7 80");
+    ck_assert_str_eq(parse("2001:db8:0::7", 9), "2001:db8::7 9");
+}
+END_TEST
+
 START_TEST(addresses_that_are_none_are_refused)
 {
     static const char *const bad[] = {"localhost:80", "10.0.0.1:", "10.0.0.1:0",  "10.0.0.1:65536",
@@ -40,6 +48,9 @@ START_TEST(addresses_that_are_none_are_refused)
         ck_assert_msg(strncmp(parse(bad[i], 0), "address: ", 9) == 0, "%s: %s", bad[i],
                       parse(bad[i], 0));
     ck_assert_str_eq(parse("10.0.0.1:80", 80), "port: address has a port already");
+    ck_assert_str_eq(parse("010.0.0.1:80", 0),
+                     "address: \"010.0.0.1:80\" is no IP address with a port, as 10.0.3.7:9001 or "
+                     "[2001:db8::7]:9001 (host names are not looked up)");
     ck_assert_str_eq(parse("::1", 0), "address: \"::1\" has no port, as in ::1:9001");
 }
 END_TEST
@@ -130,7 +141,7 @@ START_TEST(names_begin_with_a_letter_or_digit)
 }
 END_TEST
 
-TEST_MAIN("check", addresses_are_taken_with_the_port_inside_or_beside,
+TEST_MAIN("check", an_address_has_one_spelling, addresses_are_taken_with_the_port_inside_or_beside,
           addresses_that_are_none_are_refused, hosts_are_names_addresses_and_wildcards_in_front,
           hosts_and_header_names_become_lower_case, durations_are_compared_in_milliseconds,
           a_duration_below_a_millisecond_is_not_taken_for_none, huge_durations_do_not_overflow,

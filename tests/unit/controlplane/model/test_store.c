@@ -318,8 +318,9 @@ START_TEST(the_older_of_two_versions_has_the_key_in_whatever_order_they_come)
     unsigned seed = 11;
     for (int round = 0; round < 200; round++) {
         struct model_store *store = model_store_new(policy_check);
-        int order[CONSUMERS] = {0, 1, 2, 3, 4, 5};
-        for (int i = CONSUMERS - 1; i > 0; i--) {
+        int order[CONSUMERS] = {5, 1, 0, 2, 3, 4}; /* as they were written */
+        bool is_watched = round == 0;              /* one by one; otherwise all at once */
+        for (int i = CONSUMERS - 1; i > 0 && !is_watched; i--) {
             int j = (int)(((seed = seed * 1103515245 + 12345) >> 16) % (unsigned)(i + 1));
             int swapped = order[i];
             order[i] = order[j];
@@ -328,7 +329,7 @@ START_TEST(the_older_of_two_versions_has_the_key_in_whatever_order_they_come)
         for (int i = 0; i < CONSUMERS; i++) {
             apply_put(store, claims[order[i]].key, claims[order[i]].value,
                       claims[order[i]].revision);
-            if (round % 2)
+            if (is_watched)
                 model_unref(model_store_build(store, 1));
         }
         struct model *model = model_store_build(store, 1);
@@ -362,7 +363,153 @@ START_TEST(a_refused_claim_takes_effect_when_the_key_is_given_up)
 }
 END_TEST
 
-TEST_MAIN("store", a_valid_object_is_in_the_model_under_its_name,
+/* --- bounds and secrets ----------------------------------------------------------------------- */
+
+#define GATEWAY "{\"listeners\":[{\"name\":\"http\",\"port\":80}]}"
+enum { GATEWAYS_MAX = 1000 };
+
+static void count(const struct model_verdict *verdict, void *arg)
+{
+    (void)verdict;
+    ++*(size_t *)arg;
+}
+
+START_TEST(keys_beyond_the_most_of_a_kind_are_told_but_only_so_many_and_fit_when_put_again)
+{
+    struct model_store *store = model_store_new(policy_check);
+    char key[64];
+    for (int i = 0; i < GATEWAYS_MAX + MODEL_SURPLUS_KEYS_MAX + 10; i++) {
+        snprintf(key, sizeof key, "gateways/g%d", i);
+        apply_put(store, key, GATEWAY, i);
+    }
+    size_t verdicts = 0;
+    struct told told = take(store, "");
+    model_store_visit_verdicts(store, count, &verdicts);
+    ck_assert_uint_eq(verdicts, GATEWAYS_MAX + MODEL_SURPLUS_KEYS_MAX);
+    for (int i = 1; i < GATEWAYS_MAX + MODEL_SURPLUS_KEYS_MAX; i++) {
+        snprintf(key, sizeof key, "gateways/g%d", i);
+        if (i != GATEWAYS_MAX)
+            apply_delete(store, key);
+    }
+    take(store, "");
+    apply_put(store, "gateways/g1000", GATEWAY, 9000);
+    told = take(store, "gateways/g1000");
+    ck_assert_msg(told.is_accepted, "%s", told.message);
+    model_store_free(store);
+}
+END_TEST
+
+START_TEST(the_same_text_in_another_format_is_read_anew)
+{
+    struct model_store *store = model_store_new(policy_check);
+    apply_put(store, "limits/l", "requests: 1\nper: 1s", 1);
+    ck_assert(!take(store, "limits/l").is_accepted);
+    struct model_change change = put("limits/l", "requests: 1\nper: 1s", 2);
+    change.format = MODEL_YAML;
+    model_store_apply(store, &change, 1, false);
+    ck_assert(take(store, "limits/l").is_accepted);
+    model_store_free(store);
+}
+END_TEST
+
+START_TEST(no_sentence_about_a_consumer_shows_anything_of_what_was_written)
+{
+    static const char *const documents[] = {
+        "{\"api_keys\":[{\"key\":s3cret}]}",
+        "{\"api_keys\":[{\"key\":\"a\" \"s3cret\"}]}",
+        "{\"api_keys\":[{\"key\":\"s3cret}]}",
+        "{\"api_keys\":[{\"key\":\"\\ud800s3cret\"}]}",
+        "{\"api_keys\":[\"s3cret\"]}",
+        "{\"api_keys\":[{\"s3cret\":\"x\"}]}",
+        "{\"s3cret\":1}",
+        "{\"s3cret\":1,\"s3cret\":2}",
+        "{\"groups\":[\"s3cret!\"]}",
+        "{\"groups\":[\"s3cret\",\"s3cret\"]}",
+        "{\"api_keys\":\"s3cret\"}",
+        "\"s3cret\"",
+        "s3cret",
+        "{\"api_keys\":[{\"key\":\"s3cret\"},{\"key\":\"s3cret\"}]}",
+        "{\"api_keys\":[{\"key\":\"s3cret \"}]}",
+        "s3cret: 1",
+        "- *s3cret",
+        "!s3cret x",
+        "%s3cret",
+        "s3cret: 1\ns3cret: 2",
+        "\"s3cret",
+        "&s3cret [",
+    };
+    for (size_t i = 0; i < 2 * (sizeof documents / sizeof *documents); i++) {
+        struct model_store *store = model_store_new(policy_check);
+        struct model_change change = put("consumers/c", documents[i / 2], 1);
+        change.format = i % 2 ? MODEL_YAML : MODEL_JSON;
+        model_store_apply(store, &change, 1, false);
+        struct told told = take(store, "consumers/c");
+        ck_assert_msg(change.format == MODEL_YAML ||
+                          strncmp(told.message, "consumers/c: ", 13) == 0,
+                      "%s: %s", documents[i / 2], told.message);
+        ck_assert_msg(!strstr(told.message, "s3cret"), "%s", told.message);
+        model_store_free(store);
+    }
+}
+END_TEST
+
+START_TEST(a_limit_by_consumer_on_a_gateway_that_asks_nobody_is_a_warning)
+{
+    struct model_store *store = model_store_new(policy_check);
+    apply_put(store, "limits/l", "{\"key\":[\"consumer\"],\"requests\":1,\"per\":\"1s\"}", 1);
+    apply_put(store, "policies/keys", "{\"api_key\":{}}", 1);
+    apply_put(store, "gateways/g",
+              "{\"listeners\":[{\"name\":\"h\",\"port\":80}],\"limits\":[\"l\"]}", 1);
+    ck_assert_str_eq(
+        take(store, "gateways/g").warning,
+        "limits[0]: \"l\" counts by consumer, and the gateway has no api_key policy; it "
+        "limits only requests of routes that have one of their own");
+    apply_put(store, "gateways/g",
+              "{\"listeners\":[{\"name\":\"h\",\"port\":80}],\"limits\":[\"l\"],"
+              "\"policies\":[\"keys\"]}",
+              2);
+    ck_assert_uint_eq(take(store, "gateways/g").warning_count, 0);
+    apply_put(store, "policies/keys", "{\"headers\":{}}", 3);
+    ck_assert_uint_eq(take(store, "gateways/g").warning_count, 1);
+    model_store_free(store);
+}
+END_TEST
+
+/* Each kind of object, and what its warning goes away with. */
+START_TEST(a_warning_comes_and_goes_with_what_it_is_about)
+{
+    static const struct {
+        const char *key, *value, *other, *other_value;
+    } rows[] = {
+        {"policies/p", "{\"api_key\":{\"consumers\":[\"c\"]}}", "consumers/c", "{}"},
+        {"policies/p", "{\"api_key\":{\"groups\":[\"g\"]}}", "consumers/c", "{\"groups\":[\"g\"]}"},
+        {"endpoints/s/i", "{\"address\":\"10.0.0.1:80\"}", "services/s", "{}"},
+        {"gateways/g", "{\"listeners\":[{\"name\":\"h\",\"port\":80}],\"limits\":[\"l\"]}",
+         "limits/l", LIMIT},
+        {"gateways/g", "{\"listeners\":[{\"name\":\"h\",\"port\":80}],\"policies\":[\"p\"]}",
+         "policies/p", "{\"headers\":{}}"},
+        {"routes/r", "{\"gateways\":[\"g\"],\"direct_response\":{\"status\":200}}", "gateways/g",
+         GATEWAY},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct model_store *store = model_store_new(policy_check);
+        apply_put(store, rows[i].key, rows[i].value, 1);
+        ck_assert_uint_eq(take(store, rows[i].key).warning_count, 1);
+        apply_put(store, rows[i].other, rows[i].other_value, 2);
+        ck_assert_uint_eq(take(store, rows[i].key).warning_count, 0);
+        apply_delete(store, rows[i].other);
+        ck_assert_uint_eq(take(store, rows[i].key).warning_count, 1);
+        model_store_free(store);
+    }
+}
+END_TEST
+
+TEST_MAIN("store", keys_beyond_the_most_of_a_kind_are_told_but_only_so_many_and_fit_when_put_again,
+          the_same_text_in_another_format_is_read_anew,
+          no_sentence_about_a_consumer_shows_anything_of_what_was_written,
+          a_limit_by_consumer_on_a_gateway_that_asks_nobody_is_a_warning,
+          a_warning_comes_and_goes_with_what_it_is_about,
+          a_valid_object_is_in_the_model_under_its_name,
           a_bad_version_leaves_the_last_good_one_in_use_and_is_told,
           a_mended_object_is_accepted_again,
           deleting_a_key_whose_newest_version_is_bad_deletes_the_last_good_one,

@@ -276,15 +276,28 @@ START_TEST(limits_mark_or_refuse)
 }
 END_TEST
 
-START_TEST(of_two_files_for_one_key_the_json_one_counts)
+START_TEST(of_several_files_for_one_key_the_json_one_counts_then_the_yaml_one)
 {
     struct world world;
     world_init(&world);
     write_file(&world, "routes/a.yaml", "x: 1");
     write_file(&world, "routes/a.json", "{}");
+    write_file(&world, "routes/a.yml", "x: 1");
+    for (int i = 0; i < 8; i++) { /* in whatever order the file system lists them */
+        char name[32];
+        snprintf(name, sizeof name, "routes/b%d.%s", i, i % 2 ? "yaml" : "yml");
+        write_file(&world, name, i % 2 ? "x: 1" : "x: 2");
+        snprintf(name, sizeof name, "routes/b%d.%s", i, i % 2 ? "yml" : "yaml");
+        write_file(&world, name, i % 2 ? "x: 2" : "x: 1");
+    }
     start_synced(&world);
-    ck_assert_uint_eq(world.log.objects.len, 1);
+    ck_assert_uint_eq(world.log.objects.len, 9);
     ck_assert(!source_log_find(&world.log, "routes/a")->is_yaml);
+    for (int i = 0; i < 8; i++) {
+        char key[32];
+        snprintf(key, sizeof key, "routes/b%d", i);
+        ck_assert_str_eq(source_log_find(&world.log, key)->value, "x: 1");
+    }
     world_done(&world);
 }
 END_TEST
@@ -323,5 +336,5 @@ TEST_MAIN("directory source", files_are_delivered_by_kind_and_name,
           a_directory_that_vanishes_keeps_the_last_state,
           removing_everything_at_once_is_held_back_until_confirmed,
           after_an_emptiness_what_is_there_and_quiet_is_delivered, limits_mark_or_refuse,
-          of_two_files_for_one_key_the_json_one_counts,
+          of_several_files_for_one_key_the_json_one_counts_then_the_yaml_one,
           statuses_are_files_and_stay_in_their_directory)

@@ -5,6 +5,7 @@
 #include "tests/support/loop_until.h"
 #include "tests/support/test.h"
 
+#include <openssl/sha.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -83,6 +84,52 @@ START_TEST(each_flipped_bit_and_each_missing_byte_is_noticed)
                          ERR_INVALID);
         ck_assert_uint_eq(store.objects.len, 0);
     }
+    buf_done(&bytes);
+}
+END_TEST
+
+/* Makes the digest right, as only a writer of another program would. */
+static void seal(char *data, size_t len)
+{
+    SHA256((const unsigned char *)data, len - SHA256_DIGEST_LENGTH,
+           (unsigned char *)data + len - SHA256_DIGEST_LENGTH);
+}
+
+/* Whatever the length and whatever one byte says, reading stays inside the text and ends with an
+ * error or with a store that can be written again. */
+static bool decodes(const char *data, size_t len)
+{
+    char *exact = mem_alloc(len); /* so that the sanitizer sees a step beyond its end */
+    memcpy(exact, data, len);
+    seal(exact, len);
+    struct source_store store = {0};
+    struct errmsg msg = {0};
+    uint64_t cluster_id;
+    int err = last_good_decode((struct str){.data = exact, .len = len}, STR("/weir/v1/"), &store,
+                               &cluster_id, &msg);
+    ck_assert_int_eq(!err, msg.text[0] == '\0');
+    ck_assert(!err || store.objects.len == 0);
+    source_store_done(&store);
+    mem_free(exact);
+    return err == 0;
+}
+
+START_TEST(a_copy_with_a_right_digest_and_wrong_content_is_read_safely)
+{
+    struct buf bytes = encoded();
+    ck_assert(decodes(bytes.data, bytes.len));
+    for (size_t len = bytes.len - 1; len > SHA256_DIGEST_LENGTH; len--)
+        ck_assert(!decodes(bytes.data, len)); /* an entry is missing or cut off */
+    for (size_t i = 0; i < bytes.len - SHA256_DIGEST_LENGTH; i++) {
+        char byte = bytes.data[i];
+        for (int value = 0; value < 256; value++) {
+            bytes.data[i] = (char)value;
+            decodes(bytes.data, bytes.len);
+        }
+        bytes.data[i] = byte;
+    }
+    buf_append(&bytes, "more than it says", 17);
+    ck_assert(!decodes(bytes.data, bytes.len));
     buf_done(&bytes);
 }
 END_TEST
@@ -173,5 +220,7 @@ START_TEST(the_writer_can_go_while_it_writes)
 END_TEST
 
 TEST_MAIN("last good copy", what_goes_in_comes_out, equal_states_have_equal_copies,
-          each_flipped_bit_and_each_missing_byte_is_noticed, a_copy_of_another_prefix_is_refused,
-          the_writer_replaces_the_file_and_reports_failures, the_writer_can_go_while_it_writes)
+          each_flipped_bit_and_each_missing_byte_is_noticed,
+          a_copy_with_a_right_digest_and_wrong_content_is_read_safely,
+          a_copy_of_another_prefix_is_refused, the_writer_replaces_the_file_and_reports_failures,
+          the_writer_can_go_while_it_writes)

@@ -1,8 +1,10 @@
 #include "tests/support/test.h"
 
+#include "common/base/clock.h"
 #include "common/io/loop.h"
 #include "controlplane/status/documents.h"
 #include "controlplane/status/status.h"
+#include "controlplane/status/status_internal.h"
 #include "controlplane/status/text_names.h"
 
 #include <stdio.h>
@@ -16,9 +18,11 @@ static int objects_per_resource = 1;
 static void on_put(void *arg, struct str key, struct str value)
 {
     (void)arg;
-    size_t len = strlen(written);
-    snprintf(written + len, sizeof written - len, "put %.*s %.*s\n", STR_ARGS(key),
-             STR_ARGS(value));
+    /* Without the time, which is the last field. */
+    size_t len = strlen(written), end = str_find(value, STR(",\"updated\":"));
+    ck_assert_uint_lt(end, value.len);
+    snprintf(written + len, sizeof written - len, "put %.*s %.*s}\n", STR_ARGS(key), (int)end,
+             value.data);
 }
 
 static void on_erase(void *arg, struct str key)
@@ -39,6 +43,20 @@ static void objects_of(void *arg, struct str gateway, enum resource_type type, s
     }
 }
 
+/* Gateway "public" has routes/r0 and on, each told twice; all gateways have services/s. */
+static int routes_of_public = 2;
+
+static void members_of(void *arg, struct str gateway, status_object_fn *on_object, void *object_arg)
+{
+    (void)arg;
+    for (int i = 0; str_equal(gateway, STR("public")) && i < 2 * routes_of_public; i++) {
+        char key[32];
+        snprintf(key, sizeof key, "routes/r%d", i / 2);
+        on_object(str_from(key), object_arg);
+    }
+    on_object(STR("services/s"), object_arg);
+}
+
 static void begin(void)
 {
     loop = loop_new();
@@ -48,6 +66,7 @@ static void begin(void)
                             .sink = {.put = on_put, .erase = on_erase},
                             .served_by = "me",
                             .objects_of = objects_of,
+                            .members_of = members_of,
                         });
     written[0] = '\0';
 }
@@ -71,31 +90,76 @@ static void verdict(const char *key, bool is_accepted, int64_t revision, const c
                         status);
 }
 
-static struct ledger_client *connect_node(const char *id)
+static void flush(void)
+{
+    status_view(status);
+    status_flush(status);
+}
+
+static struct ledger_client *connect_to(const char *id, const char *gateway)
 {
     return ledger_connect(ledger, &(struct ledger_client){.node_id = str_from(id),
-                                                          .gateway = STR("public"),
+                                                          .gateway = str_from(gateway),
+                                                          .is_gateway_known = true,
                                                           .user_agent = STR("envoy 1.40.0"),
                                                           .address = STR("ipv4:1.2.3.4:5"),
                                                           .since_us = 1000000});
 }
 
+static struct ledger_client *connect_node(const char *id)
+{
+    return connect_to(id, "public");
+}
+
+/* It has all of the newest publication, but for what it refused. */
+static void progress(struct ledger_client *client)
+{
+    ledger_note_progress(client,
+                         &(struct ledger_progress){.publication = ledger_publication(ledger)});
+}
+
+/* A turn as it comes when objects may be told about again. */
+static void turn(void)
+{
+    uint64_t now_ms = clock_monotonic_ms();
+    status->turn_ms = now_ms - 1000 / STATUS_TURNS_PER_S;
+    status->view_after_ms = 0;
+    MAP_FOR_EACH(entry, &status->records) {
+        struct record *record = entry->value;
+        record->written_ms = now_ms - STATUS_LIVE_PAUSE_MS;
+    }
+    status_timer_fired(&status->timer);
+}
+
+static void forget_written(void)
+{
+    flush();
+    turn();
+    written[0] = '\0';
+}
+
 #define expect_written(text)                                                                       \
     do {                                                                                           \
-        status_flush(status);                                                                      \
+        flush();                                                                                   \
         ck_assert_str_eq(written, text);                                                           \
         written[0] = '\0';                                                                         \
     } while (0)
+
+/* The document of an object in use; more: further fields. */
+#define OK(key, revision, more)                                                                    \
+    "put " key " {\"accepted\":true,\"is_using_last_good\":false,\"revision\":\"" revision         \
+    "\"" more "}\n"
 
 START_TEST(verdicts_are_written_once_and_when_they_change)
 {
     begin();
     verdict("routes/users", true, 7, "");
-    expect_written("put routes/users {\"accepted\":true,\"revision\":\"7\"}\n");
+    expect_written(OK("routes/users", "7", ""));
     verdict("routes/users", true, 7, "");
     expect_written("");
     verdict("routes/users", false, 8, "routes/users: wrong");
-    expect_written("put routes/users {\"message\":\"routes/users: wrong\",\"revision\":\"8\","
+    expect_written("put routes/users {\"accepted\":false,\"message\":\"routes/users: wrong\","
+                   "\"is_using_last_good\":false,\"revision\":\"8\","
                    "\"warnings\":[\"one warning\"]}\n");
     end();
 }
@@ -105,7 +169,7 @@ START_TEST(statuses_of_vanished_objects_are_deleted)
 {
     begin();
     verdict("routes/users", true, 7, "");
-    expect_written("put routes/users {\"accepted\":true,\"revision\":\"7\"}\n");
+    expect_written(OK("routes/users", "7", ""));
     status_take_verdict(&(struct model_verdict){.key = STR("routes/users"), .is_deleted = true},
                         status);
     expect_written("erase routes/users\n");
@@ -134,17 +198,17 @@ START_TEST(a_proxy_has_a_document_while_it_is_connected)
 {
     begin();
     struct ledger_client *client = connect_node("edge/1");
-    status_flush(status);
+    flush();
     ck_assert_msg(strncmp(written, "put proxies/edge%2F1 {\"node_id\":\"edge/1\"", 40) == 0, "%s",
                   written);
     ck_assert_ptr_nonnull(strstr(written, "\"served_by\":\"me\""));
-    ck_assert_ptr_null(strstr(written, "in_sync"));
+    ck_assert_ptr_nonnull(strstr(written, "\"in_sync\":false"));
     written[0] = '\0';
-    ledger_progress(client, 12, true);
-    status_flush(status);
+    ledger_note_progress(client, &(struct ledger_progress){.revision = 12, .is_in_sync = true});
+    flush();
     ck_assert_ptr_nonnull(strstr(written, "\"in_sync\":true,\"revision\":\"12\""));
     written[0] = '\0';
-    ledger_progress(client, 12, true);
+    ledger_note_progress(client, &(struct ledger_progress){.revision = 12, .is_in_sync = true});
     expect_written("");
     ledger_disconnect(client);
     expect_written("erase proxies/edge%2F1\n");
@@ -156,12 +220,12 @@ START_TEST(a_proxy_that_reconnects_before_its_old_stream_ends_keeps_its_document
 {
     begin();
     struct ledger_client *old = connect_node("p");
-    status_flush(status);
+    flush();
     struct ledger_client *new = connect_node("p");
-    status_flush(status);
+    flush();
     written[0] = '\0';
     ledger_disconnect(old);
-    status_flush(status);
+    flush();
     ck_assert_ptr_null(strstr(written, "erase"));
     ledger_disconnect(new);
     end();
@@ -174,19 +238,18 @@ START_TEST(a_refusal_is_told_at_the_proxy_and_at_the_object_until_it_is_cleared)
     begin();
     verdict("routes/r0", true, 7, "");
     struct ledger_client *client = connect_node("p");
-    status_flush(status);
+    flush();
     written[0] = '\0';
     ledger_refuse(client, RESOURCE_ROUTES, STR("public"), &version, STR("it is bad"), 5);
-    status_flush(status);
+    flush();
     ck_assert_ptr_nonnull(strstr(written,
                                  "\"refused_by\":[{\"proxy\":\"p\",\"resource\":\"RDS public\","
                                  "\"message\":\"it is bad\"}],\"refused_by_count\":1}"));
     ck_assert_ptr_nonnull(strstr(written, "put proxies/p "));
     written[0] = '\0';
     ledger_disconnect(client);
-    status_flush(status);
-    ck_assert_ptr_nonnull(
-        strstr(written, "put routes/r0 {\"accepted\":true,\"revision\":\"7\"}\n"));
+    flush();
+    ck_assert_ptr_nonnull(strstr(written, OK("routes/r0", "7", "")));
     end();
 }
 END_TEST
@@ -198,10 +261,10 @@ START_TEST(a_refusal_is_blamed_on_the_object_that_the_text_names)
     objects_per_resource = 3;
     verdict("routes/r0", true, 1, ""), verdict("routes/r1", true, 1, "");
     struct ledger_client *client = connect_node("");
-    status_flush(status);
+    flush();
     written[0] = '\0';
     ledger_refuse(client, RESOURCE_ROUTES, STR("public"), &version, STR("route r1: bad"), 5);
-    status_flush(status);
+    flush();
     ck_assert_ptr_null(strstr(written, "routes/r0"));
     ck_assert_ptr_nonnull(strstr(written, "put routes/r1 "));
     ledger_disconnect(client);
@@ -216,10 +279,10 @@ START_TEST(a_refusal_that_could_be_of_too_many_objects_is_blamed_on_the_gateway)
     objects_per_resource = STATUS_BLAMED_MAX + 1;
     verdict("routes/r0", true, 1, ""), verdict("gateways/public", true, 1, "");
     struct ledger_client *client = connect_node("");
-    status_flush(status);
+    flush();
     written[0] = '\0';
     ledger_refuse(client, RESOURCE_ROUTES, STR("public"), &version, STR("bad"), 5);
-    status_flush(status);
+    flush();
     ck_assert_ptr_null(strstr(written, "routes/r0"));
     ck_assert_ptr_nonnull(strstr(written, "put gateways/public "));
     ledger_disconnect(client);
@@ -241,7 +304,7 @@ START_TEST(a_proxy_that_refuses_everything_costs_bounded_memory)
                       (struct str){.data = text, .len = sizeof text}, 1);
     }
     ck_assert_uint_eq(client->refusal_count, LEDGER_REFUSALS_MAX);
-    status_flush(status); /* a document of bounded size */
+    flush(); /* a document of bounded size */
     ck_assert_ptr_nonnull(strstr(written, "put proxies/p "));
     ledger_disconnect(client);
     end();
@@ -273,6 +336,249 @@ START_TEST(a_text_names_whole_words_only)
 }
 END_TEST
 
+static size_t count_written(const char *what)
+{
+    size_t count = 0;
+    for (const char *at = written; (at = strstr(at, what)); at++)
+        count++;
+    return count;
+}
+
+START_TEST(an_object_is_live_on_the_proxies_of_its_gateways_that_have_come_as_far)
+{
+    begin();
+    ledger_begin_publication(ledger);
+    verdict("routes/r0", true, 7, ""), verdict("services/s", true, 8, "");
+    verdict("routes/elsewhere", true, 9, ""), verdict("routes/r1", false, 9, "wrong");
+    struct ledger_client *b = connect_node("b"), *a = connect_node("a");
+    struct ledger_client *other = connect_to("c", "partner");
+    progress(b), progress(other);
+    forget_written();
+    ledger_begin_publication(ledger);
+    progress(a);
+    turn();
+    ck_assert_ptr_nonnull(
+        strstr(written, OK("routes/r0", "7", ",\"live_on\":[\"a\",\"b\"],\"live_on_count\":2")));
+    ck_assert_ptr_nonnull(strstr(
+        written, OK("services/s", "8", ",\"live_on\":[\"a\",\"b\",\"c\"],\"live_on_count\":3")));
+    ck_assert_uint_eq(count_written("put "), 2);
+    written[0] = '\0';
+    verdict("routes/r0", true, 10, ""); /* b does not have it yet */
+    expect_written(OK("routes/r0", "10", ",\"live_on\":[\"a\"],\"live_on_count\":1"));
+    progress(b);
+    turn();
+    ck_assert_str_eq(written,
+                     OK("routes/r0", "10", ",\"live_on\":[\"a\",\"b\"],\"live_on_count\":2"));
+    ledger_disconnect(a), ledger_disconnect(b), ledger_disconnect(other);
+    end();
+}
+END_TEST
+
+START_TEST(the_last_good_version_of_an_object_stays_live)
+{
+    begin();
+    ledger_begin_publication(ledger);
+    verdict("routes/r0", true, 7, "");
+    struct ledger_client *client = connect_node("p");
+    progress(client);
+    forget_written();
+    ledger_begin_publication(ledger);
+    status_take_verdict(
+        &(struct model_verdict){
+            .key = STR("routes/r0"), .is_using_last_good = true, .revision = 8, .message = "no"},
+        status);
+    flush();
+    ck_assert_ptr_nonnull(strstr(written, "\"is_using_last_good\":true,\"revision\":\"8\","
+                                          "\"live_on\":[\"p\"],\"live_on_count\":1}"));
+    ledger_disconnect(client);
+    end();
+}
+END_TEST
+
+START_TEST(what_a_proxy_refused_is_not_live_on_it_but_what_it_had_before_is)
+{
+    struct content_hash version = {"v"};
+    begin();
+    objects_per_resource = 2;
+    ledger_begin_publication(ledger);
+    verdict("routes/r0", true, 1, ""), verdict("routes/r1", true, 2, "");
+    struct ledger_client *good = connect_node("good"), *bad = connect_node("bad");
+    progress(good), progress(bad);
+    forget_written();
+    ledger_begin_publication(ledger);
+    verdict("routes/r1", true, 3, "");
+    ledger_refuse(bad, RESOURCE_ROUTES, STR("public"), &version, STR("route r1: bad"), 5);
+    progress(good), progress(bad);
+    flush();
+    ck_assert_ptr_nonnull(
+        strstr(written, OK("routes/r1", "3",
+                           ",\"live_on\":[\"good\"],\"live_on_count\":1,\"refused_by\":[{\"proxy\":"
+                           "\"bad\",\"resource\":\"RDS public\",\"message\":\"route r1: bad\"}],"
+                           "\"refused_by_count\":1")));
+    ck_assert_ptr_null(strstr(written, "put routes/r0"));
+    ledger_disconnect(good), ledger_disconnect(bad);
+    end();
+}
+END_TEST
+
+START_TEST(where_objects_are_live_is_told_newest_first_and_not_all_at_once)
+{
+    enum { COUNT = 500, PER_TURN = STATUS_LIVE_WRITES_PER_S / STATUS_TURNS_PER_S };
+    char key[32];
+    begin();
+    routes_of_public = COUNT;
+    ledger_begin_publication(ledger);
+    for (int i = 0; i < COUNT; i++) {
+        snprintf(key, sizeof key, "routes/r%d", i);
+        verdict(key, true, i + 1, "");
+    }
+    forget_written();
+    struct ledger_client *client = connect_node("p");
+    progress(client);
+    turn();
+    ck_assert_uint_eq(count_written("put routes/"), PER_TURN);
+    ck_assert_ptr_nonnull(strstr(written, "put routes/r499 "));
+    ck_assert_ptr_null(strstr(written, "put routes/r10 "));
+    for (int i = PER_TURN; i < COUNT; i += PER_TURN)
+        turn();
+    ck_assert_uint_eq(count_written("put routes/"), COUNT);
+    turn();
+    ck_assert_uint_eq(count_written("put routes/"), COUNT);
+    ledger_disconnect(client);
+    end();
+}
+END_TEST
+
+START_TEST(at_most_a_hundred_proxies_are_listed_and_all_counted)
+{
+    enum { COUNT = STATUS_LIVE_ON_MAX + 20 };
+    struct ledger_client *clients[COUNT];
+    begin();
+    ledger_begin_publication(ledger);
+    for (int i = 0; i < COUNT; i++) {
+        char id[16];
+        snprintf(id, sizeof id, "p%03d", i);
+        clients[i] = connect_node(id);
+        progress(clients[i]);
+    }
+    forget_written();
+    verdict("routes/r0", true, 1, "");
+    flush();
+    ck_assert_ptr_nonnull(strstr(written, "\"p099\"],\"live_on_count\":120}"));
+    for (int i = 0; i < COUNT; i++)
+        ledger_disconnect(clients[i]);
+    end();
+}
+END_TEST
+
+START_TEST(nothing_is_told_about_proxies_that_leave_while_we_stop)
+{
+    begin();
+    ledger_begin_publication(ledger);
+    verdict("routes/r0", true, 1, "");
+    struct ledger_client *client = connect_node("p");
+    progress(client);
+    forget_written();
+    status_close(status);
+    ledger_disconnect(client);
+    turn();
+    status_flush(status);
+    ck_assert_str_eq(written, "erase proxies/p\n");
+    end();
+}
+END_TEST
+
+START_TEST(a_proxys_first_document_is_written_again_a_little_later)
+{
+    begin();
+    struct ledger_client *client = connect_node("p");
+    turn();
+    ck_assert_uint_eq(count_written("put proxies/p "), 1);
+    turn();
+    ck_assert_uint_eq(count_written("put proxies/p "), 1);
+    status_find(status, STR("proxies/p"))->repeat_at_ms = 1;
+    turn();
+    turn();
+    ck_assert_uint_eq(count_written("put proxies/p "), 2);
+    ledger_disconnect(client);
+    end();
+}
+END_TEST
+
+/* --- documents of before
+ * --------------------------------------------------------------------------- */
+
+#define BEFORE(key_text, value_text)                                                               \
+    {                                                                                              \
+        .key = STR(key_text), .value = STR(value_text)                                             \
+    }
+
+START_TEST(documents_of_before_are_kept_where_they_are_true_and_deleted_where_they_are_not)
+{
+    static const struct status_written before[] = {
+        BEFORE("proxies/mine", "{\"node_id\":\"mine\",\"served_by\":\"me\"}"),
+        BEFORE("proxies/theirs", "{\"node_id\":\"theirs\",\"served_by\":\"another\"}"),
+        BEFORE("routes/gone", "{\"accepted\":true,\"revision\":\"1\"}"),
+        BEFORE("routes/nonsense", "what is this"),
+        BEFORE("routes/old", "{\"accepted\":true,\"revision\":\"6\"}"),
+        BEFORE("routes/same", "{\"accepted\":true,\"revision\":\"7\","
+                              "\"updated\":\"2026-01-01T00:00:00Z\",\"later\":1}"),
+    };
+    begin();
+    verdict("routes/same", true, 7, ""), verdict("routes/old", true, 7, "");
+    verdict("routes/nonsense", true, 7, "");
+    status_take_written(status, before, 6);
+    flush();
+    ck_assert_ptr_nonnull(strstr(written, "erase proxies/mine\n"));
+    ck_assert_ptr_nonnull(strstr(written, "erase routes/gone\n"));
+    ck_assert_ptr_nonnull(strstr(written, OK("routes/old", "7", "")));
+    ck_assert_ptr_nonnull(strstr(written, OK("routes/nonsense", "7", "")));
+    ck_assert_ptr_null(strstr(written, "routes/same"));
+    ck_assert_ptr_null(strstr(written, "theirs"));
+    end();
+}
+END_TEST
+
+START_TEST(after_a_start_objects_are_not_told_to_be_live_nowhere_before_proxies_had_time)
+{
+    static const struct status_written before[] = {
+        BEFORE("routes/r0", "{\"accepted\":true,\"revision\":\"7\",\"live_on\":[\"p\"],"
+                            "\"live_on_count\":1}"),
+        BEFORE("routes/r1", "{\"accepted\":true,\"revision\":\"7\",\"live_on\":[\"q\"],"
+                            "\"live_on_count\":1}"),
+    };
+    begin();
+    ledger_begin_publication(ledger);
+    verdict("routes/r0", true, 7, ""), verdict("routes/r1", true, 7, "");
+    status_take_written(status, before, 2);
+    flush();
+    turn();
+    ck_assert_str_eq(written, "");
+    struct ledger_client *client = connect_node("p");
+    progress(client);
+    forget_written();
+    status->start_ms -= STATUS_LIVE_GRACE_MS;
+    turn();
+    ck_assert_str_eq(written, OK("routes/r1", "7", ",\"live_on\":[\"p\"],\"live_on_count\":1"));
+    ledger_disconnect(client);
+    end();
+}
+END_TEST
+
+START_TEST(nothing_is_written_before_the_documents_of_before_are_known_unless_that_takes_long)
+{
+    begin();
+    status->write_after_ms = clock_monotonic_ms() + STATUS_WRITTEN_WAIT_MS;
+    verdict("routes/r0", true, 7, "");
+    turn();
+    ck_assert_str_eq(written, "");
+    status->write_after_ms = clock_monotonic_ms();
+    turn();
+    ck_assert_str_eq(written, OK("routes/r0", "7", ""));
+    end();
+}
+END_TEST
+
 TEST_MAIN("status", verdicts_are_written_once_and_when_they_change,
           statuses_of_vanished_objects_are_deleted, objects_are_counted_by_kind_and_verdict,
           a_proxy_has_a_document_while_it_is_connected,
@@ -281,4 +587,14 @@ TEST_MAIN("status", verdicts_are_written_once_and_when_they_change,
           a_refusal_is_blamed_on_the_object_that_the_text_names,
           a_refusal_that_could_be_of_too_many_objects_is_blamed_on_the_gateway,
           a_proxy_that_refuses_everything_costs_bounded_memory, a_node_cannot_name_another_key,
-          a_text_names_whole_words_only)
+          a_text_names_whole_words_only,
+          an_object_is_live_on_the_proxies_of_its_gateways_that_have_come_as_far,
+          the_last_good_version_of_an_object_stays_live,
+          what_a_proxy_refused_is_not_live_on_it_but_what_it_had_before_is,
+          where_objects_are_live_is_told_newest_first_and_not_all_at_once,
+          at_most_a_hundred_proxies_are_listed_and_all_counted,
+          nothing_is_told_about_proxies_that_leave_while_we_stop,
+          a_proxys_first_document_is_written_again_a_little_later,
+          documents_of_before_are_kept_where_they_are_true_and_deleted_where_they_are_not,
+          after_a_start_objects_are_not_told_to_be_live_nowhere_before_proxies_had_time,
+          nothing_is_written_before_the_documents_of_before_are_known_unless_that_takes_long)

@@ -1,10 +1,12 @@
 #include "tests/support/test.h"
 
 #include "common/base/buf.h"
+#include "common/pbjson/pbjson.h"
 #include "controlplane/model/store.h"
 #include "controlplane/policy/policy.h"
 #include "controlplane/translate/translate.h"
 
+#include <envoy/config/endpoint/v3/endpoint.pb-c.h>
 #include <stdio.h>
 
 /* A store and a translator, and what they made last. */
@@ -92,19 +94,60 @@ START_TEST(a_changed_endpoint_changes_its_resource_and_nothing_else)
 }
 END_TEST
 
-START_TEST(a_changed_route_changes_the_route_table_and_nothing_else)
+static void check_changed_route(enum client_kind kind)
 {
     struct fixture fixture;
     setup(&fixture);
-    struct snapshot *before = snapshot_ref(world_find(fixture.world, STR("public"), CLIENT_ENVOY));
+    struct snapshot *before = snapshot_ref(world_find(fixture.world, STR("public"), kind));
     put(&fixture, "routes/a", ROUTE("/a2", "a"));
     run(&fixture);
-    const struct snapshot *after = snapshot_of(&fixture, CLIENT_ENVOY);
+    const struct snapshot *after = snapshot_of(&fixture, kind);
     ck_assert_ptr_eq(before->sets[RESOURCE_CLUSTER], after->sets[RESOURCE_CLUSTER]);
     ck_assert_ptr_eq(before->sets[RESOURCE_ENDPOINTS], after->sets[RESOURCE_ENDPOINTS]);
     ck_assert_ptr_eq(before->sets[RESOURCE_LISTENER], after->sets[RESOURCE_LISTENER]);
     ck_assert_ptr_ne(before->sets[RESOURCE_ROUTES], after->sets[RESOURCE_ROUTES]);
     snapshot_unref(before);
+    teardown(&fixture);
+}
+
+START_TEST(a_changed_route_changes_the_route_table_and_nothing_else)
+{
+    check_changed_route(CLIENT_ENVOY);
+    check_changed_route(CLIENT_GRPC);
+}
+END_TEST
+
+/* The addresses of a service's endpoints, joined. */
+static void endpoint_addresses(const struct fixture *fixture, const char *service, char text[256])
+{
+    struct arena arena;
+    arena_init(&arena, 4096);
+    const struct resource *resource =
+        snapshot_find(snapshot_of(fixture, CLIENT_ENVOY), RESOURCE_ENDPOINTS, str_from(service));
+    const Envoy__Config__Endpoint__V3__ClusterLoadAssignment *assignment =
+        (const Envoy__Config__Endpoint__V3__ClusterLoadAssignment *)pbjson_unpack(
+            &envoy__config__endpoint__v3__cluster_load_assignment__descriptor,
+            resource_message_bytes(resource), &arena);
+    size_t len = 0;
+    for (size_t i = 0; i < assignment->endpoints[0]->n_lb_endpoints; i++)
+        len += (size_t)snprintf(
+            text + len, 256 - len, "%s ",
+            assignment->endpoints[0]->lb_endpoints[i]->endpoint->address->socket_address->address);
+    arena_done(&arena);
+}
+
+START_TEST(an_address_in_two_spellings_is_one_endpoint)
+{
+    struct fixture fixture;
+    char text[256];
+    setup(&fixture);
+    put(&fixture, "services/a",
+        "{\"endpoints\":[{\"address\":\"[::1]:80\"},{\"address\":\"[0:0::1]:80\"},"
+        "{\"address\":\"10.0.0.1:80\"}]}");
+    put(&fixture, "endpoints/a/i-1", "{\"address\":\"[0::0:1]:80\"}");
+    run(&fixture);
+    endpoint_addresses(&fixture, "a", text);
+    ck_assert_str_eq(text, "10.0.0.1 ::1 ");
     teardown(&fixture);
 }
 END_TEST
@@ -333,7 +376,8 @@ START_TEST(what_is_remembered_never_shows_in_the_result)
 }
 END_TEST
 
-TEST_MAIN("translate", a_changed_endpoint_changes_its_resource_and_nothing_else,
+TEST_MAIN("translate", an_address_in_two_spellings_is_one_endpoint,
+          a_changed_endpoint_changes_its_resource_and_nothing_else,
           a_changed_route_changes_the_route_table_and_nothing_else,
           a_change_that_says_the_same_leaves_the_snapshot,
           a_change_of_one_gateway_leaves_the_others,

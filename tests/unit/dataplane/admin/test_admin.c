@@ -30,6 +30,7 @@ static struct config_listener listeners[1];
 static struct listener_config listener;
 static enum admin_state state;
 static const char *stale;
+static bool has_control_plane;
 static int drained, quitted;
 static struct str listener_bytes, cluster_bytes;
 
@@ -49,6 +50,31 @@ static const struct config *get_config(void *arg)
 {
     (void)arg;
     return &config;
+}
+
+static void get_control_plane(void *arg, struct admin_control_plane *ret)
+{
+    (void)arg;
+    *ret = (struct admin_control_plane){.is_configured = has_control_plane,
+                                        .is_connected = true,
+                                        .name = "weir-control \"a\"",
+                                        .last_error = "UNAVAILABLE: away",
+                                        .streams_opened = 3,
+                                        .updates = {[ADMIN_CDS] = {5, 1}, [ADMIN_RDS] = {7, 2}},
+                                        .resources_rejected = 4};
+}
+
+static uint64_t get_ignored_total(void *arg)
+{
+    (void)arg;
+    return 12;
+}
+
+static void visit_ignored(void *arg, admin_ignored_fn *visit, void *visit_arg)
+{
+    (void)arg;
+    visit("x.Cluster: field \"f\"", 9, "cluster users", visit_arg);
+    visit("x.Listener: g", 3, "listener a", visit_arg);
 }
 
 static void get_node(void *arg, struct str *ret_id, struct str *ret_cluster)
@@ -223,6 +249,9 @@ static void setup(void)
                                                .config = get_config,
                                                .node = get_node,
                                                .visit_resources = visit_resources,
+                                               .control_plane = get_control_plane,
+                                               .ignored_total = get_ignored_total,
+                                               .visit_ignored = visit_ignored,
                                                .drain_listeners = drain,
                                                .quit = quit}};
     admin = admin_new(&options);
@@ -451,8 +480,57 @@ START_TEST(the_dump_has_envoys_sections_and_no_secrets)
 }
 END_TEST
 
+/* It is JSON: our own parser takes it for a Struct. */
+static void expect_json(const char *path)
+{
+    ProtobufCMessage *parsed;
+    struct errmsg msg = {.text = ""};
+    int err = pbjson_parse(&google__protobuf__struct__descriptor,
+                           str_from(strstr(ask("GET", path), "\r\n\r\n") + 4), NULL, &load.arena,
+                           &parsed, &msg);
+    ck_assert_msg(err == 0, "%s: %s", path, msg.text);
+}
+
+START_TEST(the_control_plane_has_a_page_and_envoys_counters)
+{
+    has_control_plane = true;
+    setup();
+    EXPECT("GET", "/stats", "200", "control_plane.connected_state: 1\n",
+           "cluster_manager.cds.update_success: 5\n", "cluster_manager.cds.update_rejected: 1\n",
+           "listener_manager.lds.update_success: 0\n", "xds.rds.update_rejected: 2\n",
+           "xds.resources_rejected: 4\n", "xds.fields_ignored: 12\n");
+    EXPECT("GET", "/stats/prometheus", "200",
+           "# TYPE envoy_control_plane_connected_state gauge\n"
+           "envoy_control_plane_connected_state{} 1\n",
+           "# TYPE envoy_cluster_manager_cds_update_success counter\n"
+           "envoy_cluster_manager_cds_update_success{} 5\n",
+           "weir_xds_fields_ignored{} 12\n");
+    EXPECT("GET", "/control_plane", "200", "\"connected\": true", "\"current\": false",
+           "UNAVAILABLE: away", "\"rds\": {\"update_success\": 7, \"update_rejected\": 2}",
+           "application/json");
+    expect_json("/control_plane");
+    has_control_plane = false;
+    ck_assert_ptr_null(strstr(ask("GET", "/stats"), "connected_state"));
+    EXPECT("GET", "/control_plane", "200", "\"configured\": false");
+    teardown();
+}
+END_TEST
+
+START_TEST(what_is_ignored_is_listed)
+{
+    setup();
+    EXPECT("GET", "/unsupported_fields", "200", "\"total\": 12",
+           "{\"field\": \"x.Cluster: field \\\"f\\\"\", \"count\": 9, \"first_resource\": "
+           "\"cluster users\"}",
+           "x.Listener: g", "application/json");
+    expect_json("/unsupported_fields");
+    teardown();
+}
+END_TEST
+
 TEST_MAIN("admin", readiness_says_the_state_and_whether_it_is_stale,
           what_changes_something_must_be_posted, statistics_are_summed_over_the_workers,
           prometheus_gets_envoys_names_and_escaped_labels, an_open_breaker_shows,
           workers_are_asked_for_their_hosts, clusters_and_listeners_are_listed_as_envoy_lists_them,
-          the_dump_has_envoys_sections_and_no_secrets)
+          the_dump_has_envoys_sections_and_no_secrets,
+          the_control_plane_has_a_page_and_envoys_counters, what_is_ignored_is_listed)

@@ -280,6 +280,29 @@ START_TEST(hits_may_count_more_than_one)
 }
 END_TEST
 
+static bool passes(const char *path)
+{
+    fake_stream_again(&fake, path, "");
+    return local_ratelimit_filter.on_request_headers(&fake.filter, &fake.stream, true) ==
+           FILTER_CONTINUE;
+}
+
+START_TEST(another_spelling_of_a_query_parameter_is_the_same_value)
+{
+    setup();
+    configure("{" ON ",\"rate_limits\":[{\"actions\":[{\"query_parameters\":{"
+              "\"query_parameter_name\":\"user\",\"descriptor_key\":\"user\"}}]}],"
+              "\"descriptors\":[{\"entries\":[" ENTRY("user", "") "]," BUCKET(1, 1, "60s") "}]}");
+    ck_assert(passes("/?user=ann"));
+    ck_assert(passes("/?user=bob"));
+    ck_assert(!passes("/?user=ann"));
+    ck_assert(!passes("/?user=%61nn"));
+    ck_assert(!passes("/?x=1&%75ser=%61%6e%6E"));
+    ck_assert(passes("/?User=ann"));
+    teardown();
+}
+END_TEST
+
 START_TEST(buckets_outlive_a_configuration_that_says_the_same)
 {
     setup();
@@ -351,6 +374,7 @@ TEST_MAIN("local_ratelimit", the_default_bucket_limits_everybody_together,
           a_refusal_may_have_another_status_and_headers,
           a_limit_counts_only_where_it_is_enabled_and_refuses_only_where_it_is_enforced,
           a_shadow_descriptor_counts_and_never_refuses, hits_may_count_more_than_one,
+          another_spelling_of_a_query_parameter_is_the_same_value,
           buckets_outlive_a_configuration_that_says_the_same,
           settings_that_would_lose_a_limit_are_refused,
           a_response_hook_without_its_request_hook_does_nothing)

@@ -1,7 +1,10 @@
 #include "dataplane/filters/table.h"
 
+#include "dataplane/filters/api_key_auth.h"
 #include "dataplane/filters/header_mutation.h"
 #include "dataplane/filters/local_ratelimit.h"
+#include "dataplane/http/filter_chain.h"
+#include "dataplane/route/route.h"
 #include "tests/support/fake_stream.h"
 #include "tests/support/test.h"
 
@@ -131,7 +134,38 @@ START_TEST(two_instances_with_equal_settings_count_for_themselves)
 }
 END_TEST
 
+START_TEST(settings_do_not_reach_a_filter_of_another_type)
+{
+    fake_load_init(&load);
+    ck_assert_int_eq(load_route("{\"@type\":\"x/envoy.extensions.filters.http.api_key_auth.v3."
+                                "ApiKeyAuthPerRoute\",\"allowed_clients\":[\"a\"]}"),
+                     0);
+    ck_assert_ptr_eq(settings.type, &api_key_auth_filter);
+    /* Nor one level down, in the same table. */
+    load.load.inherited = settings.config;
+    load.load.inherited_type = settings.type;
+    ck_assert_int_eq(load_route("{\"@type\":\"x/envoy.extensions.filters.http.header_mutation.v3."
+                                "HeaderMutationPerRoute\"}"),
+                     0);
+    ck_assert_ptr_eq(settings.type, &header_mutation_filter);
+    ck_assert_ptr_null(load.load.inherited);
+
+    struct filter_config filters[] = {{.type = &header_mutation_filter, .name_slot = 7},
+                                      {.type = &api_key_auth_filter, .name_slot = 7}};
+    struct listener_config listener = {.filters = filters, .filter_count = 2};
+    struct route route = {.filter_configs = &settings, .filter_config_count = 1};
+    struct http_stream stream = {.listener = &listener, .route = &route};
+    arena_init(&stream.arena, 1024);
+    filter_chain_set_up(&stream);
+    ck_assert_ptr_eq(stream.filters[0].route_config, settings.config);
+    ck_assert_ptr_null(stream.filters[1].route_config);
+    arena_done(&stream.arena);
+    fake_load_done(&load);
+}
+END_TEST
+
 TEST_MAIN("filter_table", a_filter_is_found_by_the_type_of_its_settings,
           settings_of_a_listener_are_loaded, settings_of_a_route_may_come_in_a_wrapper,
           unknown_settings_of_a_route_are_refused_unless_they_are_optional,
-          two_instances_with_equal_settings_count_for_themselves)
+          two_instances_with_equal_settings_count_for_themselves,
+          settings_do_not_reach_a_filter_of_another_type)

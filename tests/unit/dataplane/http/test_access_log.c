@@ -205,6 +205,11 @@ START_TEST(a_path_that_cannot_be_written_is_refused)
     ck_assert_int_eq(try_log("/no/such/folder/x.log", "", ""), ERR_IO);
     ck_assert_ptr_nonnull(strstr(load.msg.text, "access log x: "));
     ck_assert_int_ne(try_log("", "", ""), 0);
+    /* Nobody reads this pipe: that is an error at once. */
+    unlink(path);
+    ck_assert_int_eq(mkfifo(path, 0600), 0);
+    ck_assert_int_eq(try_log(path, "", ""), ERR_IO);
+    unlink(path);
     ck_assert_int_ne(try_log(path, TEXT("%NO%"), ""), 0);
     ck_assert_int_ne(try_log(path, "", ",\"filter\":{\"log_type_filter\":{}}"), 0);
     teardown();

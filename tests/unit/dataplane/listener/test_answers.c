@@ -62,6 +62,7 @@ START_TEST(answers_of_our_own_are_envoys)
         "name: r\nvirtual_hosts: [{name: v, domains: ['*'], routes: ["
         "{match: {prefix: /gone}, route: {cluster: gone}},"
         "{match: {prefix: /direct}, direct_response: {status: 418, body: {inline_string: pot}}},"
+        "{match: {prefix: /created}, direct_response: {status: 201}},"
         "{match: {prefix: /https}, redirect: {https_redirect: true}},"
         "{match: {prefix: /old}, redirect: {prefix_rewrite: /new, response_code: FOUND}},"
         "{match: {prefix: /else}, redirect: {host_redirect: b.test, path_redirect: /p, "
@@ -74,6 +75,8 @@ START_TEST(answers_of_our_own_are_envoys)
         {"GET /none HTTP/1.1\r\nHost: h\r\n\r\n", "HTTP/1.1 404 ", "content-length: 0", false},
         {"GET /gone HTTP/1.1\r\nHost: h\r\n\r\n", "HTTP/1.1 503 ", "content-length: 0", false},
         {"GET /direct HTTP/1.1\r\nHost: h\r\n\r\n", "HTTP/1.1 418 ", "\r\n\r\npot", false},
+        {"GET /created?q HTTP/1.1\r\nHost: h:80\r\n\r\n", "HTTP/1.1 201 ",
+         "location: http://h:80/created?q\r\n", false},
         {"GET /https?q HTTP/1.1\r\nHost: h:80\r\n\r\n", "HTTP/1.1 301 ",
          "location: https://h/https?q\r\n", false},
         {"GET /old/x?q HTTP/1.1\r\nHost: h:80\r\n\r\n", "HTTP/1.1 302 ",
@@ -89,7 +92,7 @@ START_TEST(answers_of_our_own_are_envoys)
         {"CONNECT h:80 HTTP/1.1\r\nHost: h:80\r\n\r\n", "HTTP/1.1 404 ", "content-length: 0", true},
         {"GET /a HTTP/1.1\r\nHost: h\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n",
          "HTTP/1.1 403 ", "content-length: 0", true},
-        {"GET /%2fa HTTP/1.1\r\nHost: h\r\n\r\n", "HTTP/1.1 400 ", "content-length: 0", false},
+        {"GET /%2fa HTTP/1.1\r\nHost: h\r\n\r\n", "HTTP/1.1 400 ", "content-length: 0", true},
         {"POST /none HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\nabc", "HTTP/1.1 404 ",
          "content-length: 0", true},
         {"POST /none HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc", "HTTP/1.1 404 ",
@@ -243,6 +246,24 @@ START_TEST(requests_are_rewritten_as_their_route_says)
 }
 END_TEST
 
+START_TEST(the_address_towards_the_server_is_known_with_and_without_a_body)
+{
+    struct scene scene = set_up();
+    use_routes(&scene, "name: r\nresponse_headers_to_add: [{header: {key: x-from, value: "
+                       "'%UPSTREAM_LOCAL_ADDRESS%'}}]\n"
+                       "virtual_hosts: [{name: v, domains: ['*'], routes: ["
+                       "{match: {prefix: /}, route: {cluster: a}}]}]\n");
+    int client = rig_connect(scene.rig);
+    int server = exchange(&scene, client, -1, get, ok);
+    ck_assert_contains(rig_read_message(client), "x-from: 127.0.0.1:");
+    exchange(&scene, client, server, get, "HTTP/1.1 204 No Content\r\n\r\n");
+    ck_assert_contains(rig_read_until(client, "\r\n\r\n"), "x-from: 127.0.0.1:");
+    close(client);
+    close(server);
+    tear_down(&scene);
+}
+END_TEST
+
 START_TEST(a_missing_arm_keeps_its_share)
 {
     struct scene scene = set_up();
@@ -326,5 +347,6 @@ END_TEST
 
 TEST_MAIN("answers", answers_of_our_own_are_envoys, grpc_clients_are_told_in_grpcs_way,
           what_belongs_to_a_connection_stays_on_it, http_10_clients_get_bodies_they_understand,
-          requests_are_rewritten_as_their_route_says, a_missing_arm_keeps_its_share,
-          the_client_address_is_the_one_that_trusted_proxies_name)
+          requests_are_rewritten_as_their_route_says,
+          the_address_towards_the_server_is_known_with_and_without_a_body,
+          a_missing_arm_keeps_its_share, the_client_address_is_the_one_that_trusted_proxies_name)

@@ -206,9 +206,32 @@ START_TEST(under_many_threads_each_change_of_state_is_reported_once)
 }
 END_TEST
 
+START_TEST(forgotten_trials_leave_room_for_the_next_and_their_results_count_for_nothing)
+{
+    struct breaker breaker = {0};
+    struct breaker_ticket ticket, next;
+    enum breaker_state state;
+    for (uint32_t i = 0; i < config.consecutive_failures; i++) {
+        ck_assert(breaker_admit(&breaker, &config, 0, &ticket));
+        breaker_report(&breaker, &config, ticket, BREAKER_FAILURE, 0, &state);
+    }
+    breaker_forget_trials(&breaker);
+    uint64_t later_ms = config.open_for_ms;
+    ck_assert(!breaker_admit(&breaker, &config, later_ms - 1, &ticket));
+    for (uint32_t i = 0; i < config.half_open_requests; i++)
+        ck_assert(breaker_admit(&breaker, &config, later_ms, &ticket));
+    ck_assert(!breaker_admit(&breaker, &config, later_ms, &next));
+    breaker_forget_trials(&breaker);
+    ck_assert(breaker_admit(&breaker, &config, later_ms, &next));
+    ck_assert(!breaker_report(&breaker, &config, ticket, BREAKER_FAILURE, later_ms, &state));
+    ck_assert_int_eq(breaker_state_at(&breaker, later_ms), BREAKER_HALF_OPEN);
+}
+END_TEST
+
 TEST_MAIN("breaker", failures_in_a_row_open_it_for_a_while,
           a_success_between_failures_starts_the_count_again, what_is_no_verdict_counts_for_nothing,
           half_open_lets_so_many_try_at_a_time, one_failed_trial_opens_it_again,
           results_from_before_a_change_of_state_are_ignored, while_nothing_fails_nothing_is_written,
           under_many_threads_no_more_than_so_many_try_at_a_time,
-          under_many_threads_each_change_of_state_is_reported_once)
+          under_many_threads_each_change_of_state_is_reported_once,
+          forgotten_trials_leave_room_for_the_next_and_their_results_count_for_nothing)

@@ -134,7 +134,7 @@ START_TEST(a_changed_listener_waits_for_its_new_routes_while_the_old_one_serves)
     put_routes("other", "users");
     ck_assert(xds_rig_wait_publishes(&rig, publishes + 1));
     ck_assert_ptr_ne(xds_rig_listener(&rig, "public/http")->listener, before);
-    loop_for(rig.loop, 10);
+    loop_for(rig.loop, XDS_RIG_LINGER_MS + 20);
     expect_subscriptions("-routes public ");
     xds_rig_done(&rig);
 }
@@ -213,6 +213,7 @@ START_TEST(only_clusters_and_listeners_are_removed)
     loop_for(rig.loop, 20);
     ck_assert_uint_eq(rig.config->cluster_count, 0);
     ck_assert_uint_eq(rig.config->listener_count, 0);
+    loop_for(rig.loop, XDS_RIG_LINGER_MS);
     expect_subscriptions("-endpoints users -routes public ");
     xds_rig_done(&rig);
 }
@@ -364,6 +365,241 @@ START_TEST(resources_nobody_asked_for_are_dropped)
 }
 END_TEST
 
+/* --- what nobody names any more --- */
+
+/* Listener and cluster gone, so that the endpoints of "users" linger. */
+static void leave_endpoints(void)
+{
+    start_live();
+    store_remove(rig.store, XDS_LISTENER, STR("public/http"));
+    store_remove(rig.store, XDS_CLUSTER, STR("users"));
+    loop_for(rig.loop, 10);
+    ck_assert_ptr_null(xds_rig_cluster(&rig, "users"));
+    expect_subscriptions("");
+}
+
+START_TEST(endpoints_that_are_sent_again_before_their_cluster_make_it_live_at_once)
+{
+    leave_endpoints();
+    put_endpoints("users", 9002);
+    put_cluster("users", "2", "");
+    loop_for(rig.loop, 10);
+    ck_assert_ptr_nonnull(xds_rig_cluster(&rig, "users"));
+    ck_assert_str_eq_len(xds_rig_cluster(&rig, "users")->endpoints->hosts[0].address.text,
+                         "127.0.0.1:9002");
+    loop_for(rig.loop, XDS_RIG_LINGER_MS + 20);
+    expect_subscriptions("-routes public ");
+    ck_assert_ptr_nonnull(xds_rig_cluster(&rig, "users")->endpoints);
+    xds_rig_done(&rig);
+}
+END_TEST
+
+START_TEST(endpoints_that_were_removed_meanwhile_are_asked_for_again)
+{
+    leave_endpoints();
+    store_remove(rig.store, XDS_ENDPOINTS, STR("users"));
+    ck_assert_uint_eq(store_count(rig.store, XDS_ENDPOINTS), 0);
+    put_cluster("users", "2", "");
+    loop_for(rig.loop, 10);
+    expect_subscriptions("+endpoints users ");
+    ck_assert_ptr_null(xds_rig_cluster(&rig, "users")); /* it waits for the answer */
+    put_endpoints("users", 9003);
+    loop_for(rig.loop, 10);
+    ck_assert_ptr_nonnull(xds_rig_cluster(&rig, "users"));
+    expect_subscriptions("");
+    xds_rig_done(&rig);
+}
+END_TEST
+
+START_TEST(what_nobody_names_is_dropped_after_a_while)
+{
+    leave_endpoints();
+    loop_for(rig.loop, XDS_RIG_LINGER_MS / 2);
+    expect_subscriptions("");
+    ck_assert_uint_eq(store_count(rig.store, XDS_ENDPOINTS), 1);
+    loop_for(rig.loop, XDS_RIG_LINGER_MS);
+    expect_subscriptions("-endpoints users -routes public ");
+    ck_assert_uint_eq(store_count(rig.store, XDS_ENDPOINTS), 0);
+    ck_assert_uint_eq(store_count(rig.store, XDS_ROUTES), 0);
+    put_cluster("users", "3", "");
+    loop_for(rig.loop, 10);
+    expect_subscriptions("+endpoints users ");
+    xds_rig_done(&rig);
+}
+END_TEST
+
+/* --- routes and their clusters --- */
+
+START_TEST(routes_wait_for_the_clusters_that_they_lead_to)
+{
+    start_live();
+    struct route_table *before = xds_rig_listener(&rig, "public/http")->routes;
+    put_cluster("orders", "1", "");
+    put_routes("public", "orders");
+    loop_for(rig.loop, 20);
+    ck_assert_ptr_eq(xds_rig_listener(&rig, "public/http")->routes, before);
+    put_routes("public", "orders"); /* the same again changes nothing */
+    unsigned publishes = rig.publishes;
+    put_endpoints("orders", 9002);
+    ck_assert(xds_rig_wait_publishes(&rig, publishes + 1));
+    ck_assert_uint_eq(rig.publishes, publishes + 1); /* both in one */
+    ck_assert_ptr_nonnull(xds_rig_cluster(&rig, "orders"));
+    ck_assert_ptr_ne(xds_rig_listener(&rig, "public/http")->routes, before);
+    xds_rig_done(&rig);
+}
+END_TEST
+
+START_TEST(routes_to_a_cluster_that_there_is_not_do_not_wait)
+{
+    start_live();
+    struct route_table *before = xds_rig_listener(&rig, "public/http")->routes;
+    put_routes("public", "nobody");
+    loop_for(rig.loop, 20);
+    ck_assert_ptr_ne(xds_rig_listener(&rig, "public/http")->routes, before);
+    xds_rig_done(&rig);
+}
+END_TEST
+
+START_TEST(routes_do_not_wait_longer_than_their_cluster)
+{
+    start_live();
+    struct route_table *before = xds_rig_listener(&rig, "public/http")->routes;
+    xds_rig_put_ok(&rig, XDS_CLUSTER, "slow", "1",
+                   "name: slow\n"
+                   "type: EDS\n"
+                   "eds_cluster_config: {eds_config: {ads: {}, initial_fetch_timeout: 0.05s}}\n");
+    put_routes("public", "slow");
+    loop_for(rig.loop, 20);
+    ck_assert_ptr_eq(xds_rig_listener(&rig, "public/http")->routes, before);
+    loop_for(rig.loop, 80);
+    ck_assert_ptr_ne(xds_rig_listener(&rig, "public/http")->routes, before);
+    xds_rig_done(&rig);
+}
+END_TEST
+
+START_TEST(routes_that_keep_changing_do_not_wait_for_ever)
+{
+    start_live();
+    struct route_table *before = xds_rig_listener(&rig, "public/http")->routes;
+    put_cluster("orders", "1", "");
+    put_routes("public", "orders");
+    loop_for(rig.loop, XDS_RIG_HOLD_MS * 2 / 3);
+    ck_assert_ptr_eq(xds_rig_listener(&rig, "public/http")->routes, before);
+    xds_rig_put_ok(&rig, XDS_ROUTES, "public", "2",
+                   "name: public\n"
+                   "virtual_hosts: [{name: v, domains: [x.example], routes: [{match: {prefix: /}, "
+                   "route: {cluster: orders}}]}]\n");
+    loop_for(rig.loop, XDS_RIG_HOLD_MS * 2 / 3);
+    ck_assert_ptr_ne(xds_rig_listener(&rig, "public/http")->routes, before);
+    xds_rig_done(&rig);
+}
+END_TEST
+
+START_TEST(a_new_listener_never_goes_live_without_the_routes_that_are_there)
+{
+    open_rig(true, 0);
+    put_cluster("users", "1", "");
+    xds_rig_put_ok(
+        &rig, XDS_LISTENER, "public/http", "1",
+        "name: public/http\n"
+        "address: {socket_address: {address: 127.0.0.1, port_value: 8080}}\n"
+        "filter_chains:\n"
+        "- filters:\n"
+        "  - name: hcm\n"
+        "    typed_config:\n"
+        "      \"@type\": type.googleapis.com/envoy.extensions.filters.network."
+        "http_connection_manager.v3.HttpConnectionManager\n"
+        "      stat_prefix: test\n"
+        "      rds: {route_config_name: public, config_source: {ads: {}, "
+        "initial_fetch_timeout: 0.05s}}\n"
+        "      http_filters:\n"
+        "      - name: envoy.filters.http.router\n"
+        "        typed_config: {\"@type\": type.googleapis.com/envoy.extensions.filters.http."
+        "router.v3.Router}\n");
+    receive_all();
+    loop_for(rig.loop, 5);
+    put_routes("public", "users");
+    store_end_init(rig.store);
+    loop_for(rig.loop, 20);
+    ck_assert_ptr_null(xds_rig_listener(&rig, "public/http"));
+    loop_for(rig.loop, 80); /* its time is over, that of the routes is not */
+    ck_assert_ptr_nonnull(xds_rig_listener(&rig, "public/http"));
+    ck_assert_ptr_nonnull(xds_rig_listener(&rig, "public/http")->routes);
+    xds_rig_done(&rig);
+}
+END_TEST
+
+START_TEST(a_removed_cluster_stays_while_live_routes_lead_to_it)
+{
+    start_live();
+    put_cluster("orders", "1", "");
+    loop_for(rig.loop, 10);
+    put_endpoints("orders", 9002);
+    store_remove(rig.store, XDS_CLUSTER, STR("users"));
+    store_remove(rig.store, XDS_ENDPOINTS, STR("users"));
+    loop_for(rig.loop, 20);
+    ck_assert_uint_eq(xds_rig_cluster(&rig, "users")->endpoints->host_count, 1);
+    ck_assert_uint_eq(store_count(rig.store, XDS_CLUSTER), 1);
+    put_routes("public", "orders");
+    loop_for(rig.loop, 20);
+    ck_assert_ptr_null(xds_rig_cluster(&rig, "users"));
+    ck_assert_ptr_nonnull(xds_rig_cluster(&rig, "orders"));
+    xds_rig_done(&rig);
+}
+END_TEST
+
+START_TEST(a_removed_cluster_does_not_stay_for_ever)
+{
+    start_live();
+    store_remove(rig.store, XDS_CLUSTER, STR("users"));
+    loop_for(rig.loop, XDS_RIG_HOLD_MS / 2);
+    store_remove(rig.store, XDS_CLUSTER, STR("users")); /* again: no new term */
+    loop_for(rig.loop, XDS_RIG_HOLD_MS / 4);
+    ck_assert_ptr_nonnull(xds_rig_cluster(&rig, "users"));
+    loop_for(rig.loop, XDS_RIG_HOLD_MS / 2);
+    ck_assert_ptr_null(xds_rig_cluster(&rig, "users"));
+    loop_for(rig.loop, XDS_RIG_LINGER_MS + 20);
+    expect_subscriptions("-endpoints users ");
+    xds_rig_done(&rig);
+}
+END_TEST
+
+START_TEST(a_removed_cluster_that_comes_back_stays)
+{
+    start_live();
+    store_remove(rig.store, XDS_CLUSTER, STR("users"));
+    loop_for(rig.loop, 20);
+    put_cluster("users", "2", "connect_timeout: 3s\n");
+    loop_for(rig.loop, XDS_RIG_HOLD_MS + 50);
+    ck_assert_uint_eq(xds_rig_cluster(&rig, "users")->cluster->connect_timeout_ms, 3000);
+    ck_assert_uint_eq(xds_rig_cluster(&rig, "users")->endpoints->host_count, 1);
+    expect_subscriptions("");
+    xds_rig_done(&rig);
+}
+END_TEST
+
+START_TEST(a_version_refused_after_a_removal_shows_until_it_is_removed_too)
+{
+    start_live();
+    struct errmsg msg;
+    store_remove(rig.store, XDS_CLUSTER, STR("users"));
+    ck_assert_int_ne(xds_rig_put(&rig, XDS_CLUSTER, "users", "bad",
+                                 xds_rig_eds_cluster_yaml(&rig, "users", "lb_policy: MAGLEV\n"),
+                                 &msg),
+                     0);
+    loop_for(rig.loop, XDS_RIG_HOLD_MS + 50);
+    ck_assert_ptr_null(xds_rig_cluster(&rig, "users"));
+    struct store_view view = {.is_static = false};
+    store_visit(rig.store, XDS_CLUSTER, find_error, &view);
+    ck_assert_str_eq_len(view.error_version, "bad");
+    store_remove(rig.store, XDS_CLUSTER, STR("users"));
+    view = (struct store_view){.is_static = false};
+    store_visit(rig.store, XDS_CLUSTER, find_error, &view);
+    ck_assert_uint_eq(view.error.len, 0);
+    xds_rig_done(&rig);
+}
+END_TEST
+
 TEST_MAIN("store", the_first_publish_waits_until_everything_is_complete,
           what_came_in_one_turn_is_one_publish, parts_that_did_not_change_are_used_again,
           an_unchanged_resource_makes_no_publish,
@@ -377,4 +613,15 @@ TEST_MAIN("store", the_first_publish_waits_until_everything_is_complete,
           a_port_that_is_taken_is_refused_and_tried_again,
           a_listener_without_its_port_can_be_forgotten, two_listeners_cannot_have_one_address,
           static_resources_cannot_be_replaced, the_start_does_not_wait_for_ever,
-          resources_nobody_asked_for_are_dropped)
+          resources_nobody_asked_for_are_dropped,
+          endpoints_that_are_sent_again_before_their_cluster_make_it_live_at_once,
+          endpoints_that_were_removed_meanwhile_are_asked_for_again,
+          what_nobody_names_is_dropped_after_a_while,
+          routes_wait_for_the_clusters_that_they_lead_to,
+          routes_to_a_cluster_that_there_is_not_do_not_wait,
+          routes_do_not_wait_longer_than_their_cluster,
+          routes_that_keep_changing_do_not_wait_for_ever,
+          a_new_listener_never_goes_live_without_the_routes_that_are_there,
+          a_removed_cluster_stays_while_live_routes_lead_to_it,
+          a_removed_cluster_does_not_stay_for_ever, a_removed_cluster_that_comes_back_stays,
+          a_version_refused_after_a_removal_shows_until_it_is_removed_too)
