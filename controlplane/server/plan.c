@@ -73,11 +73,12 @@ bool plan_keeps(const struct plan *plan)
     return plan->live != plan->reached;
 }
 
+/* Those of all clusters that the client has or is sent, each as it is by now. */
 static struct resource_set *endpoints_of(const struct plan *plan, struct snapshot *newest,
                                          struct bridge_cache *bridges)
 {
-    struct snapshot *from = plan->step == PLAN_REMOVALS ? plan->settled : plan->live;
-    struct snapshot *used = from == newest ? newest : bridge_cache_get(bridges, from, newest);
+    struct snapshot *from = plan->step == PLAN_REMOVALS ? plan->settled : plan->bridge;
+    struct snapshot *used = plan->goal == newest ? from : bridge_cache_get(bridges, from, newest);
     return used->sets[RESOURCE_ENDPOINTS];
 }
 

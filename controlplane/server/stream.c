@@ -219,6 +219,11 @@ static void on_stale(void *arg, const struct resource *content)
         stale->is_any_unknown = true;
 }
 
+static bool is_claimed(const void *arg, struct str cluster)
+{
+    return subscription_is_claimed(arg, cluster);
+}
+
 static size_t count_refused_users(const struct stream *stream)
 {
     return refused_count(stream, RESOURCE_LISTENER) + refused_count(stream, RESOURCE_ROUTES);
@@ -229,7 +234,9 @@ static void begin_removals(struct stream *stream)
 {
     static const enum resource_type users[] = {RESOURCE_LISTENER, RESOURCE_ROUTES};
     struct plan *plan = &stream->plan;
-    struct stale stale = {0};
+    struct stale stale = {.is_claimed_arg = sub_of(stream, RESOURCE_CLUSTER)};
+    if (stale.is_claimed_arg)
+        stale.is_claimed = is_claimed;
     for (size_t i = 0; i < 2; i++)
         if (sub_of(stream, users[i]))
             subscription_visit_stale(sub_of(stream, users[i]), on_stale, &stale);

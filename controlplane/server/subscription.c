@@ -363,6 +363,7 @@ static void accept_content(struct subscription *sub, struct subscription_entry *
         return;
     entry_set_has(entry, content);
     entry_set_refused(sub, entry, 0, NULL);
+    entry->must_tell = false;
 }
 
 /* Entries that the response was about; those that came since then stay as they are. */
@@ -426,6 +427,7 @@ static void take_ack(struct subscription *sub)
 struct told {
     struct pending_item *items;
     size_t len;
+    bool are_named; /* the suspects, by the error text */
 };
 
 static struct told told_by(struct subscription *sub)
@@ -458,6 +460,7 @@ static size_t find_suspects(struct told *told, struct str text)
             told->items[i] = told->items[count];
             told->items[count++] = named;
         }
+    told->are_named = count > 0;
     if (count == 0)
         count = told->len;
     for (size_t i = 0; i < count; i++)
@@ -483,7 +486,7 @@ static void ensure_item_entries(struct subscription *sub, const struct told *tol
 }
 
 /* Where there are entries for them. */
-static void refuse_items(struct subscription *sub, const struct told *told)
+static void refuse_items(struct subscription *sub, const struct told *told, bool is_complete_state)
 {
     bool is_any_asked_again = false;
     for (size_t i = 0; i < told->len; i++) {
@@ -494,6 +497,8 @@ static void refuse_items(struct subscription *sub, const struct told *told)
             entry_set_refused(sub, entry, sub->out.nonce, told->items[i].after);
         if (entry)
             entry->is_innocent = !told->items[i].is_suspect;
+        if (entry && entry->refused_nonce)
+            entry->is_guilty = told->are_named && !is_complete_state;
     }
     /* It is sent again in any case; the next answer will tell whether it was at fault. */
     if (is_any_asked_again)
@@ -517,7 +522,7 @@ static void take_nack(struct subscription *sub, struct str text,
     } else {
         ensure_item_entries(sub, &told);
     }
-    refuse_items(sub, &told);
+    refuse_items(sub, &told, is_complete_state);
     mem_free(told.items);
     clear_asked_after_send(sub);
     outstanding_clear(&sub->out);
@@ -592,7 +597,7 @@ bool subscription_has_current(const struct subscription *sub, struct str name)
 {
     const struct subscription_entry *entry = entry_find(sub, name);
     struct resource *has = entry ? entry->has : resource_set_find(sub->base, name);
-    return is_subscribed(sub, name, entry) &&
+    return is_subscribed(sub, name, entry) && !(entry && entry->must_tell) &&
            resource_is_same(has, resource_set_find(sub->target, name));
 }
 
@@ -607,6 +612,12 @@ bool subscription_is_refused(const struct subscription *sub, struct str name)
 bool subscription_has_refused(const struct subscription *sub)
 {
     return subscription_refused_count(sub) > 0;
+}
+
+bool subscription_is_claimed(const struct subscription *sub, struct str name)
+{
+    const struct subscription_entry *entry = entry_find(sub, name);
+    return entry && entry->is_claimed;
 }
 
 size_t subscription_refused_count(const struct subscription *sub)

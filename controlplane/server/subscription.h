@@ -40,9 +40,11 @@ struct subscription_entry {
     struct resource *refused; /* a reference; the content it refused, NULL: its removal */
     uint64_t refused_nonce;   /* of the response that was refused; 0: none */
     bool is_innocent;         /* refused because it came together with what the error text names */
+    bool is_guilty;           /* the error text names it: of the others it says nothing */
     bool is_named;            /* the client asked for it by this name */
     bool is_glob;             /* it asked for all names that begin with what is before the star */
     bool is_asked_after_send; /* since the outstanding response: its ACK says nothing about this */
+    bool must_tell;           /* it may be keeping content that it refused, for another try */
     bool is_claimed;          /* a reconnecting client said it has an older version */
 };
 
@@ -174,6 +176,9 @@ bool subscription_covers(const struct subscription *sub, struct str name);
 bool subscription_is_refused(const struct subscription *sub, struct str name);
 /* Whether anything at all is. */
 bool subscription_has_refused(const struct subscription *sub);
+/* Whether it is one that the client came back with in an older version. Remembered while anything
+ * is held (subscription_set_hold). */
+bool subscription_is_claimed(const struct subscription *sub, struct str name);
 /* How many names are; 1 where a complete answer was refused as a whole. */
 size_t subscription_refused_count(const struct subscription *sub);
 /* Whether the client accepted everything, as far as it was asked for: nothing to look for one by

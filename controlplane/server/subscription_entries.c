@@ -63,6 +63,7 @@ void entry_set_refused(struct subscription *sub, struct subscription_entry *entr
     sub->refused_count += (size_t)(nonce != 0) - (size_t)(entry->refused_nonce != 0);
     entry->refused_nonce = nonce;
     entry->is_innocent = false;
+    entry->is_guilty = false;
     struct resource *before = entry->refused;
     entry->refused = ref_or_null(content);
     resource_unref(before);
@@ -164,8 +165,10 @@ bool is_subscribed(const struct subscription *sub, struct str name,
 
 static bool is_needed(const struct subscription *sub, const struct subscription_entry *entry)
 {
-    if (entry->refused_nonce || entry->is_asked_after_send)
+    if (entry->refused_nonce || entry->is_asked_after_send || entry->must_tell)
         return is_subscribed(sub, entry->name, entry);
+    if (entry->is_claimed && sub->hold != HOLD_NOTHING)
+        return true;
     struct resource *base = resource_set_find(sub->base, entry->name);
     if (sub->is_wildcard)
         return entry->is_named || !resource_is_same(entry->has, base);
@@ -185,7 +188,8 @@ void release_group(struct subscription *sub, uint64_t nonce)
 
 void entry_leave_group(struct subscription *sub, struct subscription_entry *entry)
 {
-    if (entry->is_innocent)
+    sub->is_dirty |= entry->is_guilty;
+    if (entry->is_innocent || entry->is_guilty)
         entry_set_refused(sub, entry, 0, NULL);
     else
         release_group(sub, entry->refused_nonce);

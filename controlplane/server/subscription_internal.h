@@ -18,8 +18,8 @@ struct subscription_entry *entry_ensure(struct subscription *sub, struct str nam
 void entries_sweep(struct subscription *sub);
 /* All that was refused together in the response with that nonce may be sent again. */
 void release_group(struct subscription *sub, uint64_t nonce);
-/* The client does not ask for it any more, or asks anew: with a suspect the reason may have gone
- * for which the others of its group wait. */
+/* The client does not ask for it any more, or asks anew, or its content has changed: with a suspect
+ * the reason may have gone for which the others of its group wait. */
 void entry_leave_group(struct subscription *sub, struct subscription_entry *entry);
 void entries_clear(struct subscription *sub);
 

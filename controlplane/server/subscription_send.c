@@ -24,13 +24,11 @@ static bool is_complete_state(const struct subscription *sub)
  * ------------------------------------------------------------------ */
 
 /* The refused content is not wanted any more. The client may keep it all the same, for another try:
- * it is told what counts now, where it is not bound to be told anyway. */
+ * it is told what counts now, also where that is what it has, or nothing. */
 static void forget_refused(struct subscription *sub, struct subscription_entry *entry)
 {
-    bool may_keep_it = sub->is_delta && entry->refused && (!entry->has || sub->retries_refused);
-    if (may_keep_it)
-        entry_set_has(entry, content_unknown());
-    release_group(sub, entry->refused_nonce);
+    entry->must_tell |= sub->is_delta && entry->refused && (!entry->has || sub->retries_refused);
+    entry_leave_group(sub, entry);
 }
 
 /* Content that was refused has changed: it may go again, and with it all that was refused together
@@ -87,8 +85,8 @@ static void consider_entry(struct subscription *sub, struct subscription_entry *
     /* State of the world cannot tell removals of these; the client finds out by their parents. */
     if (!after && !sub->is_delta && !is_complete_state(sub))
         entry_set_has(entry, NULL);
-    if (resource_is_same(entry->has, after) || (entry->refused_nonce && !is_complete_state(sub)) ||
-        is_held(sub, entry, after))
+    if ((resource_is_same(entry->has, after) && !entry->must_tell) ||
+        (entry->refused_nonce && !is_complete_state(sub)) || is_held(sub, entry, after))
         return;
     pending->refused_count += entry->refused_nonce != 0;
     add_item(sub, pending,

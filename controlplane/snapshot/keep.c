@@ -80,6 +80,16 @@ static void search(struct candidates *candidates, struct str message)
     }
 }
 
+/* By content that was never seen here. */
+static bool may_be_named(const struct stale *stale, struct str cluster)
+{
+    if (!stale->is_any_unknown)
+        return false;
+    return !stale->unknown_since ||
+           resource_set_find(stale->unknown_since->sets[RESOURCE_CLUSTER], cluster) ||
+           (stale->is_claimed && stale->is_claimed(stale->is_claimed_arg, cluster));
+}
+
 static size_t mark(struct candidates *candidates, const struct stale *stale)
 {
     for (size_t i = 0; i < stale->contents.len; i++)
@@ -87,11 +97,7 @@ static size_t mark(struct candidates *candidates, const struct stale *stale)
     size_t kept = 0;
     for (size_t i = 0; i < candidates->len; i++) {
         struct candidate *candidate = &candidates->items[i];
-        if (stale->is_any_unknown &&
-            (!stale->unknown_since ||
-             resource_set_find(stale->unknown_since->sets[RESOURCE_CLUSTER],
-                               candidate->cluster->name)))
-            candidate->is_kept = true;
+        candidate->is_kept |= may_be_named(stale, candidate->cluster->name);
         kept += candidate->is_kept;
     }
     return kept;

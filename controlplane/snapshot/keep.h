@@ -11,13 +11,18 @@
 
 #include "controlplane/snapshot/snapshot.h"
 
+/* Whether the client had a cluster of that name when it came back. */
+typedef bool stale_claimed_fn(const void *arg, struct str cluster);
+
 /* What the client goes on using instead of the goal's. A zeroed one is: nothing. */
 struct stale {
     struct vec contents; /* struct resource, borrowed */
     bool is_any_unknown; /* it has something that was never seen here */
     /* Where that is so: the snapshot it was at when this began. What is not known can name nothing
-     * that came later. */
+     * that came later, or had come before and is claimed. */
     const struct snapshot *unknown_since;
+    stale_claimed_fn *is_claimed; /* may be NULL */
+    const void *is_claimed_arg;
 };
 
 /* The last few that were made: clients mostly refuse the same. A zeroed cache is an empty one. */

@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { CLUSTERS = 6, LISTENERS = 2, ROUTES = 2, NAMES = 8, BAD = 9, STEPS = 60, SEEDS = 400 };
+enum { CLUSTERS = 6, LISTENERS = 2, ROUTES = 2, NAMES = 8, BAD = 9, STEPS = 60, SEEDS = 600 };
 
 /* Content per name; 0: not there. Of routes: 1 + the index of the cluster that they name; + 10:
  * refused. */
@@ -55,7 +55,7 @@ static const char *text_of(const struct content *content, enum resource_type typ
 
 static int value_of(const char *text)
 {
-    return text[0] == 'c' ? text[1] - '0' + 1 : atoi(text);
+    return text[0] == 'c' ? text[1] - '0' + 1 : (int)strtol(text, NULL, 10);
 }
 
 static bool is_bad(enum resource_type type, int value)
@@ -134,6 +134,8 @@ static void apply(enum resource_type type, int i, int value)
 {
     bool was_there = client.of[type][i] != 0;
     char name[8];
+    if (type == RESOURCE_ENDPOINTS && !client.of[RESOURCE_CLUSTER][i])
+        return; /* on their way when it unsubscribed */
     client.of[type][i] = value;
     if (type != RESOURCE_CLUSTER)
         return;

@@ -378,7 +378,9 @@ END_TEST
 static void etcdctl(const struct world *world, const char *arguments)
 {
     char line[256];
-    snprintf(line, sizeof line, "ETCDCTL_API=3 etcdctl --endpoints=%s %s >/dev/null 2>&1",
+    snprintf(line, sizeof line,
+             "ETCDCTL_API=3 etcdctl --command-timeout=40s --dial-timeout=20s --endpoints=%s %s "
+             ">/dev/null 2>&1",
              world->etcd.endpoint, arguments);
     ck_assert_int_eq(system(line), 0);
 }
