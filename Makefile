@@ -1,10 +1,10 @@
 # Weir's one Makefile. Sources and tests are found by wildcard: a new file needs no line here.
 #
-#   make            weir-control, weir-proxy and weirctl's parts, optimised, under build/release/bin
+#   make            weir-control and weir-proxy, optimised, under build/release/bin
 #   make run        the quick start: etcd, both daemons, two back ends, the example policy
 #   make check      unit and golden tests under ASan+UBSan with gcc and clang, style checks
 #   make test       make check, TSan tests, brief fuzzing, conformance and end-to-end tests
-#   make fuzz soak bench golden-update format
+#   make fuzz bench golden-update format
 #
 # One variant of the build = one folder: VARIANT=release (default), asan-gcc, asan-clang, tsan, fuzz.
 
@@ -119,7 +119,7 @@ build/fuzz/fuzz_%: build/fuzz/obj/tests/fuzz/fuzz_%.o \
 	@$(COMPILER) -pie -fsanitize=address,undefined,fuzzer -o $@ $^ $(LIBS_dataplane)
 
 # --- what a person types ---------------------------------------------------------------------------
-.PHONY: run check test fuzz soak bench format golden-update clean packages-run packages-test packages-bench
+.PHONY: run check test fuzz bench format golden-update clean packages-run packages-test packages-bench
 packages-run packages-test packages-bench:
 	@deploy/install-packages $(@:packages-%=%)
 

@@ -377,11 +377,6 @@ const struct cluster_config *cluster_get_config(const struct cluster *cluster)
     return cluster->config;
 }
 
-struct cluster_stats *cluster_get_stats(const struct cluster *cluster)
-{
-    return cluster->stats;
-}
-
 static void view_hosts(const struct cluster *cluster, cluster_view_fn *view, void *arg)
 {
     for (uint32_t i = 0; i < cluster->host_count; i++) {

@@ -106,7 +106,6 @@ uint32_t cluster_retry_after_s(const struct cluster *cluster);
 /* The cluster of that name in the worker's configuration, or NULL. */
 struct cluster *cluster_find(const struct worker *worker, struct str name);
 const struct cluster_config *cluster_get_config(const struct cluster *cluster);
-struct cluster_stats *cluster_get_stats(const struct cluster *cluster);
 
 /* Brings worker->clusters in line with a configuration: new ones are made, changed ones updated,
  * those that are gone close their idle connections and free themselves when the last request ends.
