@@ -139,6 +139,8 @@ static void on_authenticated(void *arg, enum rpc_status status, const char *text
         etcd_session_fail(source, "the answer to the authentication cannot be read");
     else if (source->session == SESSION_AUTHENTICATING)
         proceed(source);
+    else
+        etcd_statuses_retry(source);
 }
 
 void etcd_session_renew_token(struct etcd_source *source)

@@ -178,6 +178,9 @@ void etcd_statuses_init(struct etcd_source *source);
 /* value NULL: delete. is_passing: under the lease. */
 void etcd_statuses_put(struct etcd_source *source, struct str key, const struct str *value,
                        bool is_passing);
+/* A new token is there: what was refused for the old one goes at once, if that was the first time.
+ */
+void etcd_statuses_retry(struct etcd_source *source);
 void etcd_statuses_cancel(struct etcd_source *source);
 void etcd_statuses_done(struct etcd_source *source);
 

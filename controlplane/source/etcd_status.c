@@ -150,6 +150,13 @@ static void on_timer(struct loop_timer *timer)
     arena_done(&arena);
 }
 
+void etcd_statuses_retry(struct etcd_source *source)
+{
+    struct etcd_statuses *statuses = &source->statuses;
+    if (statuses->failures == 1 && loop_timer_is_running(&statuses->timer))
+        loop_timer_start(&statuses->timer, 0);
+}
+
 void etcd_statuses_init(struct etcd_source *source)
 {
     loop_timer_init(&source->statuses.timer, source->loop, on_timer);
