@@ -1,4 +1,5 @@
 /* Validation of kind routes, and how specific a route is. */
+#include "common/regex/regex.h"
 #include "controlplane/model/check.h"
 #include "controlplane/model/model_internal.h"
 #include "controlplane/model/path_template.h"
@@ -228,6 +229,14 @@ static int check_new_prefix(const char *field, const Weir__V1__Route *route, con
     return check_path_text(field, prefix, msg);
 }
 
+static int check_substitution(const char *substitution, unsigned groups, struct errmsg *msg)
+{
+    int err = regex_check_substitution(str_from(substitution), groups, msg);
+    if (err)
+        errmsg_prefix(msg, "rewrite.regex.substitution: ");
+    return err;
+}
+
 static int check_rewrite(const Weir__V1__Route *route, struct errmsg *msg)
 {
     const Weir__V1__Rewrite *rewrite = route->rewrite;
@@ -250,8 +259,7 @@ static int check_rewrite(const Weir__V1__Route *route, struct errmsg *msg)
             err = check_text("rewrite.regex.substitution", rewrite->regex->substitution,
                              PATH_BYTES_MAX, msg);
         if (err == 0)
-            err = regex_check_substitution("rewrite.regex.substitution",
-                                           rewrite->regex->substitution, groups, msg);
+            err = check_substitution(rewrite->regex->substitution, groups, msg);
     }
     if (err == 0 && *rewrite->host)
         err = check_host("rewrite.host", rewrite->host, msg);

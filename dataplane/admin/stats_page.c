@@ -5,6 +5,7 @@
  */
 #include "common/base/clock.h"
 #include "common/base/mem.h"
+#include "common/regex/regex.h"
 #include "dataplane/admin/admin_internal.h"
 #include "dataplane/route/regex.h"
 #include "dataplane/upstream/breaker.h"
@@ -505,7 +506,7 @@ static bool set_filter(struct page *page, const char *filter, struct admin_reply
         return true;
     struct buf pattern;
     struct errmsg msg;
-    buf_init(&pattern, 2 * (size_t)ROUTE_REGEX_BYTES_MAX);
+    buf_init(&pattern, 2 * (size_t)REGEX_BYTES_MAX);
     buf_printf(&pattern, "(?s:.*)(?:%s)(?s:.*)", filter);
     int err = route_regex_get(page->admin->options.shared, &page->states, buf_str(&pattern),
                               &page->filter, &msg);

@@ -2,7 +2,7 @@
 #include "dataplane/route/regex.h"
 
 #include "common/base/mem.h"
-#include "dataplane/route/regex_syntax.h"
+#include "common/regex/regex.h"
 
 #include <pcre2.h>
 #include <pthread.h>
@@ -10,21 +10,31 @@
 #include <stdlib.h>
 
 enum {
-    /* Steps of backtracking before the automaton takes over; under a millisecond. */
+    /* Steps of backtracking from one place in the subject before the automaton takes over; well
+     * under a millisecond. */
     MATCH_LIMIT = 20000,
+    /* The same where a match is looked for at every place, for all of them together and, in long
+     * subjects, at least for one. */
+    SEARCH_STEPS = 4000000,
+    SEARCH_LIMIT_MIN = 100,
+    /* PCRE2's automaton compares each of its states with each other at every byte, and some
+     * patterns give it a state more with every byte. So it gets fewer states the longer the subject
+     * is: a few milliseconds. */
+    AUTOMATON_STEPS = 8000000,
+    STATES_MIN = 16,
+    STATES_MAX = 1024,
+    WORKSPACE_INTS = 6 * STATES_MAX + 2, /* PCRE2: three for a state, now and next, and two more */
     /* Of an interpreted match, where the system forbids JIT. */
     HEAP_LIMIT_KIB = 1024,
     JIT_STACK_BYTES_MAX = 256 * 1024,
-    WORKSPACE_INTS = 8 * 1024,
     GROUPS_MAX = 10, /* \0 to \9 */
 };
 
 struct route_regex {
     struct str pattern;
     pcre2_code *code;
-    bool is_search;       /* not anchored: for replacing */
-    uint32_t group_count; /* without \0 */
-    struct regex_literals literals;
+    bool is_search; /* not anchored: for replacing */
+    struct regex parsed;
 };
 
 /* What a thread needs to run a pattern. */
@@ -73,7 +83,6 @@ static struct scratch *scratch_get(void)
     scratch->context = pcre2_match_context_create(NULL);
     scratch->jit_stack = pcre2_jit_stack_create(32 * 1024, JIT_STACK_BYTES_MAX, NULL);
     ASSERT(scratch->data && scratch->context && scratch->jit_stack);
-    pcre2_set_match_limit(scratch->context, MATCH_LIMIT);
     pcre2_set_heap_limit(scratch->context, HEAP_LIMIT_KIB);
     pcre2_jit_stack_assign(scratch->context, NULL, scratch->jit_stack);
     pthread_setspecific(scratch_key, scratch);
@@ -95,7 +104,8 @@ static pcre2_code *compile(struct str pattern, bool is_search, struct errmsg *ms
     pcre2_compile_context *context = pcre2_compile_context_create(NULL);
     ASSERT(context);
     pcre2_set_newline(context, PCRE2_NEWLINE_LF);
-    uint32_t options = PCRE2_DOLLAR_ENDONLY | PCRE2_NEVER_BACKSLASH_C | PCRE2_NEVER_UTF;
+    uint32_t options =
+        PCRE2_DOLLAR_ENDONLY | PCRE2_ALT_CIRCUMFLEX | PCRE2_NEVER_BACKSLASH_C | PCRE2_NEVER_UTF;
     if (!is_search)
         options |= PCRE2_ANCHORED | PCRE2_ENDANCHORED;
     int code = 0;
@@ -106,8 +116,8 @@ static pcre2_code *compile(struct str pattern, bool is_search, struct errmsg *ms
     if (!compiled) {
         PCRE2_UCHAR text[160];
         pcre2_get_error_message(code, text, sizeof text);
-        (void)errmsg_set(msg, ERR_INVALID, "regex %.*s: %s (at byte %zu)", STR_ARGS(pattern),
-                         (const char *)text, (size_t)at);
+        (void)errmsg_set(msg, ERR_INVALID, "%s (at position %zu)", (const char *)text,
+                         (size_t)at + 1);
         return NULL;
     }
     /* Where there is no memory that may be executed, the interpreter does it. */
@@ -119,7 +129,7 @@ static pcre2_code *compile(struct str pattern, bool is_search, struct errmsg *ms
 struct making {
     struct str pattern;
     bool is_search;
-    const struct regex_literals *literals;
+    const struct regex *parsed;
     struct errmsg *msg;
 };
 
@@ -131,34 +141,39 @@ static void regex_init(void *object, const void *arg)
     regex->pattern.data = mem_copy_string(making->pattern.data, making->pattern.len);
     regex->pattern.len = making->pattern.len;
     regex->is_search = making->is_search;
-    regex->literals = *making->literals;
+    regex->parsed = *making->parsed;
     regex->code = compile(making->pattern, making->is_search, making->msg);
-    if (regex->code)
-        pcre2_pattern_info(regex->code, PCRE2_INFO_CAPTURECOUNT, &regex->group_count);
+}
+
+/* Puts the beginning of pattern before the sentence. */
+static int refuse_with_pattern(struct str pattern, struct errmsg *msg)
+{
+    enum { SHOWN_BYTES_MAX = 200 };
+    if (pattern.len > SHOWN_BYTES_MAX)
+        pattern.len = SHOWN_BYTES_MAX;
+    errmsg_prefix(msg, "regex %.*s: ", STR_ARGS(pattern));
+    return ERR_INVALID;
 }
 
 static int get(struct shared_registry *shared, struct vec *states, struct str pattern,
                bool is_search, const struct route_regex **ret_regex, struct errmsg *msg)
 {
-    if (pattern.len > ROUTE_REGEX_BYTES_MAX)
-        return errmsg_set(msg, ERR_INVALID, "regex of %zu bytes: at most %d are taken", pattern.len,
-                          ROUTE_REGEX_BYTES_MAX);
-    struct regex_literals literals;
-    int err = regex_syntax_check(pattern, &literals, msg);
+    struct regex parsed;
+    int err = regex_parse(pattern, &parsed, msg);
     if (err)
-        return err;
-    char key[16 + ROUTE_REGEX_BYTES_MAX];
+        return refuse_with_pattern(pattern, msg);
+    char key[16 + REGEX_BYTES_MAX];
     int key_len = snprintf(key, sizeof key, "regex/%s/%.*s", is_search ? "search" : "full",
                            STR_ARGS(pattern));
     struct making making = {
-        .pattern = pattern, .is_search = is_search, .literals = &literals, .msg = msg};
+        .pattern = pattern, .is_search = is_search, .parsed = &parsed, .msg = msg};
     struct shared_state *state =
         shared_state_get(shared, (struct str){.data = key, .len = (size_t)key_len},
                          sizeof(struct route_regex), regex_init, &making, regex_done);
     struct route_regex *regex = shared_state_object(state);
     if (!regex->code) {
         shared_state_unref(state);
-        return ERR_INVALID;
+        return refuse_with_pattern(pattern, msg);
     }
     vec_append(states, state);
     *ret_regex = regex;
@@ -180,28 +195,6 @@ int route_regex_from_message(struct shared_registry *shared, struct vec *states,
     return get(shared, states, str_from(message->regex), false, ret_regex, msg);
 }
 
-static int check_substitution(const struct route_regex *regex, struct str substitution,
-                              struct errmsg *msg)
-{
-    for (size_t i = 0; i < substitution.len; i++) {
-        if (substitution.data[i] != '\\')
-            continue;
-        char next = i + 1 < substitution.len ? substitution.data[i + 1] : '\0';
-        i++;
-        if (next == '\\')
-            continue;
-        if (next < '0' || next > '9')
-            return errmsg_set(msg, ERR_INVALID,
-                              "substitution %.*s: a backslash must be followed by a digit or a "
-                              "backslash",
-                              STR_ARGS(substitution));
-        if ((uint32_t)(next - '0') > regex->group_count)
-            return errmsg_set(msg, ERR_INVALID, "substitution %.*s: the regex has no group %c",
-                              STR_ARGS(substitution), next);
-    }
-    return 0;
-}
-
 int route_regex_from_substitution(struct shared_registry *shared, struct vec *states,
                                   const Envoy__Type__Matcher__V3__RegexMatchAndSubstitute *message,
                                   const struct route_regex **ret_regex, struct errmsg *msg)
@@ -210,21 +203,26 @@ int route_regex_from_substitution(struct shared_registry *shared, struct vec *st
         return errmsg_set(msg, ERR_INVALID, "regex is missing");
     const struct route_regex *regex;
     int err = get(shared, states, str_from(message->pattern->regex), true, &regex, msg);
-    if (!err)
-        err = check_substitution(regex, str_from(message->substitution), msg);
-    if (!err)
-        *ret_regex = regex;
-    return err;
+    if (err)
+        return err;
+    struct str substitution = str_from(message->substitution);
+    err = regex_check_substitution(substitution, regex->parsed.group_count, msg);
+    if (err) {
+        errmsg_prefix(msg, "substitution %.200s: ", message->substitution);
+        return err;
+    }
+    *ret_regex = regex;
+    return 0;
 }
 
 struct str route_regex_literal_prefix(const struct route_regex *regex)
 {
-    return (struct str){.data = regex->literals.prefix, .len = regex->literals.prefix_len};
+    return (struct str){.data = regex->parsed.prefix, .len = regex->parsed.prefix_len};
 }
 
 struct str route_regex_literal_suffix(const struct route_regex *regex)
 {
-    return (struct str){.data = regex->literals.suffix, .len = regex->literals.suffix_len};
+    return (struct str){.data = regex->parsed.suffix, .len = regex->parsed.suffix_len};
 }
 
 /* --- running --- */
@@ -238,8 +236,11 @@ static PCRE2_SPTR subject_of(struct str s)
 static enum route_regex_result match_by_automaton(const struct route_regex *regex,
                                                   struct str subject, struct scratch *scratch)
 {
+    size_t states = STATES_MIN;
+    while (states < STATES_MAX && 4 * states * states * subject.len <= AUTOMATON_STEPS)
+        states *= 2;
     int code = pcre2_dfa_match(regex->code, subject_of(subject), subject.len, 0, 0, scratch->data,
-                               NULL, scratch->workspace, WORKSPACE_INTS);
+                               NULL, scratch->workspace, 6 * states + 2);
     if (code >= 0)
         return ROUTE_REGEX_MATCH;
     return code == PCRE2_ERROR_NOMATCH ? ROUTE_REGEX_NO_MATCH : ROUTE_REGEX_GAVE_UP;
@@ -249,6 +250,7 @@ enum route_regex_result route_regex_match(const struct route_regex *regex, struc
 {
     ASSERT(!regex->is_search);
     struct scratch *scratch = scratch_get();
+    pcre2_set_match_limit(scratch->context, MATCH_LIMIT);
     int code = pcre2_match(regex->code, subject_of(subject), subject.len, 0, 0, scratch->data,
                            scratch->context);
     if (code >= 0)
@@ -294,12 +296,21 @@ static void put_substitution(struct result *result, struct str substitution, str
     }
 }
 
+static uint32_t search_limit(size_t len)
+{
+    size_t limit = SEARCH_STEPS / (len + 1);
+    if (limit > MATCH_LIMIT)
+        return MATCH_LIMIT;
+    return limit > SEARCH_LIMIT_MIN ? (uint32_t)limit : SEARCH_LIMIT_MIN;
+}
+
 int route_regex_replace(const struct route_regex *regex, struct str subject,
                         struct str substitution, struct arena *arena, size_t max,
                         struct str *ret_result)
 {
     ASSERT(regex->is_search);
     struct scratch *scratch = scratch_get();
+    pcre2_set_match_limit(scratch->context, search_limit(subject.len));
     const PCRE2_SIZE *groups = pcre2_get_ovector_pointer(scratch->data);
     struct result result = {.max = max};
     size_t from = 0, copied = 0;

@@ -1,10 +1,10 @@
 /*
  * Regular expressions of the configuration: RE2's language (what Envoy takes), run by PCRE2 with
- * JIT. Patterns that RE2 refuses, such as back-references and look-around, are refused here too.
- * Bytes, not UTF-8: the same decision for every encoding of a value.
+ * JIT. What is taken is common/regex's decision. Bytes, not UTF-8: the same decision for every
+ * encoding of a value.
  *
  * No pattern can hold up a worker: backtracking is bounded, and a match that reaches the bound is
- * decided by PCRE2's automaton, which does not backtrack.
+ * decided by PCRE2's automaton, which does not backtrack and is bounded too.
  *
  * Compiled on the main thread; used by any thread, without allocation but for a few KiB the first
  * time a thread gets there.
@@ -20,9 +20,6 @@
 #include <envoy/type/matcher/v3/regex.pb-c.h>
 
 struct route_regex;
-
-/* Bytes of one pattern. */
-enum { ROUTE_REGEX_BYTES_MAX = 4096 };
 
 enum route_regex_result {
     ROUTE_REGEX_NO_MATCH,
