@@ -169,7 +169,7 @@ bool pbjson_print_is_redacted(const struct printer *printer,
                               const ProtobufCMessageDescriptor *message,
                               const ProtobufCFieldDescriptor *field);
 
-/* --- binary form (unpack.c) --------------------------------------------------------------------*/
+/* --- binary form (wire.c) --------------------------------------------------------------------*/
 
 /* pbjson_unpack with at most *budget bytes of memory, which it counts down. */
 ProtobufCMessage *pbjson_unpack_within(size_t *budget, const ProtobufCMessageDescriptor *descriptor,

@@ -4,7 +4,7 @@
 #include "common/base/log.h"
 #include "common/base/map.h"
 #include "common/base/mem.h"
-#include "dataplane/xds/wire_check.h"
+#include "common/pbjson/wire.h"
 
 #include <envoy/service/discovery/v3/discovery.pb-c.h>
 #include <stdio.h>

@@ -1,8 +1,8 @@
 #include "dataplane/xds/bootstrap_ads.h"
 
 #include "common/base/log.h"
+#include "common/pbjson/wire.h"
 #include "dataplane/xds/decode_internal.h"
-#include "dataplane/xds/wire_check.h"
 
 #include <envoy/extensions/transport_sockets/tls/v3/tls.pb-c.h>
 #include <errno.h>

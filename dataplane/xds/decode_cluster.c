@@ -1,12 +1,12 @@
 #include "dataplane/xds/decode_internal.h"
 
 #include "common/base/hash.h"
+#include "common/pbjson/wire.h"
 #include "dataplane/config/stats.h"
 #include "dataplane/upstream/breaker.h"
 #include "dataplane/upstream/limits.h"
 #include "dataplane/upstream/load_balancer.h"
 #include "dataplane/upstream/outlier.h"
-#include "dataplane/xds/wire_check.h"
 
 #include <envoy/config/cluster/v3/cluster.pb-c.h>
 #include <envoy/extensions/load_balancing_policies/round_robin/v3/round_robin.pb-c.h>

@@ -1,7 +1,7 @@
 #include "dataplane/xds/decode_internal.h"
 
+#include "common/pbjson/wire.h"
 #include "dataplane/xds/ignored_fields.h"
-#include "dataplane/xds/wire_check.h"
 
 #include <arpa/inet.h>
 #include <envoy/extensions/transport_sockets/raw_buffer/v3/raw_buffer.pb-c.h>

@@ -2,7 +2,7 @@
 
 #include "common/base/hash.h"
 #include "common/base/map.h"
-#include "dataplane/xds/wire_check.h"
+#include "common/pbjson/wire.h"
 
 #include <stdio.h>
 

@@ -1,8 +1,8 @@
 #include "dataplane/xds/decode_internal.h"
 
 #include "common/base/hash.h"
+#include "common/pbjson/wire.h"
 #include "dataplane/xds/decode_hcm.h"
-#include "dataplane/xds/wire_check.h"
 
 #include <envoy/config/listener/v3/listener.pb-c.h>
 #include <envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.pb-c.h>

@@ -1,8 +1,8 @@
 #include "dataplane/xds/decode_internal.h"
 
 #include "common/base/hash.h"
+#include "common/pbjson/wire.h"
 #include "dataplane/filters/table.h"
-#include "dataplane/xds/wire_check.h"
 
 enum { SCRATCH_BLOCK = 256 * 1024 };
 

@@ -3,7 +3,8 @@
  * read must be printed, read again and be the same bytes.
  */
 #include "common/base/assert.h"
-#include "common/pbjson/pbjson.h"
+#include "common/pbjson/pbjson_internal.h"
+#include "common/pbjson/wire.h"
 
 #include <envoy/config/bootstrap/v3/bootstrap.pb-c.h>
 #include <envoy/config/cluster/v3/cluster.pb-c.h>
@@ -55,6 +56,26 @@ static void check_comes_back(const ProtobufCMessage *message, const struct pbjso
     buf_done(&out);
 }
 
+/* What unpacking takes is what was reckoned beforehand, but for what is left over in blocks; what
+ * the stricter check takes, the other does as well. */
+static void check_unpacks(const ProtobufCMessageDescriptor *type, struct str bytes,
+                          const struct pbjson_registry *registry)
+{
+    enum { BLOCK = 4096 };
+    struct arena arena;
+    struct errmsg msg = {.text = ""};
+    size_t budget = PBJSON_DECODED_BYTES_MAX;
+    arena_init(&arena, BLOCK);
+    ProtobufCMessage *message = pbjson_unpack_within(&budget, type, bytes, &arena);
+    ASSERT(!message ||
+           arena_bytes(&arena) <= 2 * (PBJSON_DECODED_BYTES_MAX - budget) + (size_t)2 * BLOCK);
+    ProtobufCMessage *strict = NULL;
+    int err = wire_unpack(type, bytes, registry, &arena, &strict, &msg);
+    ASSERT(!err == !msg.text[0]);
+    ASSERT(err || message);
+    arena_done(&arena);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     if (size == 0)
@@ -76,6 +97,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (err == 0)
         check_comes_back(message, &options, &arena);
     /* The same bytes as a message of the network. */
+    check_unpacks(type, text, registry);
     ProtobufCMessage *unpacked = pbjson_unpack(type, text, &arena);
     struct buf out;
     buf_init(&out, 1 << 20);

@@ -1,20 +1,27 @@
-#include "dataplane/xds/wire_check.h"
+#include "common/pbjson/wire.h"
+#include "common/pbjson/pbjson_internal.h"
 
 #include <google/protobuf/any.pb-c.h>
 #include <stdio.h>
 
 enum {
-    /* What protobuf-c notes about a field it meets, while it unpacks. */
-    FIELD_COST = 32,
-    /* A byte of a packed field or of a string can take so many. */
-    BYTE_COST = 8,
+    /* What protobuf-c notes about each field it meets, with the growth of its list of notes, what
+     * one element takes in an array or among the unknown fields, and the arena's rounding. */
+    FIELD_COST = 144,
+    /* An element of a packed field: up to 8 bytes for one. */
+    PACKED_COST = 8,
+    /* A message for a field that has one already is merged, which copies the arrays of both: up to
+     * a pointer for each two bytes. */
+    MERGE_COST = 8,
     /* Fields of a message that are watched for being given twice, by index. */
     SEEN_MAX = 256,
 };
 
 struct checker {
-    const struct pbjson_registry *types;
+    const struct pbjson_registry *types; /* of Any payloads to look into; NULL: none */
+    unsigned depth_max;
     size_t budget; /* bytes */
+    bool is_strict;
     struct errmsg *msg;
 };
 
@@ -23,10 +30,11 @@ struct frame {
     const struct frame *parent;
     const ProtobufCMessageDescriptor *descriptor;
     const ProtobufCFieldDescriptor *field; /* the one being looked at; NULL: unknown */
+    struct str bytes;
     unsigned depth;
 };
 
-/* Appends the path down to frame, at most max frames of it (they are many only in an attack). */
+/* The path down to frame, its last 8 steps (they are more only in an attack). */
 static void print_path(const struct frame *frame, char *text, size_t size)
 {
     const struct frame *chain[8];
@@ -48,6 +56,11 @@ static int fail(struct checker *checker, int err, const struct frame *frame, con
     char path[512];
     print_path(frame, path, sizeof path);
     return errmsg_set(checker->msg, err, "%s%s%s", path, path[0] ? ": " : "", problem);
+}
+
+static int fail_memory(struct checker *checker)
+{
+    return fail(checker, ERR_TOO_LARGE, NULL, "takes too much memory");
 }
 
 static bool read_varint(struct str *left, uint64_t *ret_value)
@@ -123,22 +136,41 @@ static bool spend(struct checker *checker, size_t count, size_t cost)
     return true;
 }
 
+/* What one value takes that is no message. */
+static bool spend_value(struct checker *checker, const ProtobufCFieldDescriptor *field,
+                        struct str value)
+{
+    bool is_copied =
+        !field || field->type == PROTOBUF_C_TYPE_STRING || field->type == PROTOBUF_C_TYPE_BYTES;
+    return spend(checker, value.len, is_copied ? 1 : PACKED_COST);
+}
+
+static int check_submessage(struct checker *checker, const struct frame *frame, uint64_t *seen,
+                            struct str value)
+{
+    const ProtobufCFieldDescriptor *field = frame->field;
+    bool is_merged =
+        field->label != PROTOBUF_C_LABEL_REPEATED && is_seen(seen, frame->descriptor, field);
+    if (is_merged && checker->is_strict)
+        return fail(checker, ERR_INVALID, frame, "is given twice");
+    if (is_merged && !spend(checker, frame->bytes.len, MERGE_COST))
+        return fail_memory(checker);
+    return check_message(checker, frame, field->descriptor, value);
+}
+
 static int check_field(struct checker *checker, const struct frame *frame, uint64_t *seen,
                        uint64_t wire_type, struct str value)
 {
     const ProtobufCFieldDescriptor *field = frame->field;
     bool has_length = wire_type == PROTOBUF_C_WIRE_TYPE_LENGTH_PREFIXED;
-    if (!spend(checker, 1, FIELD_COST) || !spend(checker, value.len, BYTE_COST))
-        return fail(checker, ERR_TOO_LARGE, NULL, "takes too much memory");
-    if (!field || !has_length)
-        return 0;
-    if (field->type == PROTOBUF_C_TYPE_STRING)
-        return check_string(checker, frame, value);
-    if (field->type != PROTOBUF_C_TYPE_MESSAGE)
-        return 0;
-    if (field->label != PROTOBUF_C_LABEL_REPEATED && is_seen(seen, frame->descriptor, field))
-        return fail(checker, ERR_INVALID, frame, "is given twice");
-    return check_message(checker, frame, field->descriptor, value);
+    if (!spend(checker, 1, FIELD_COST))
+        return fail_memory(checker);
+    if (field && has_length && field->type == PROTOBUF_C_TYPE_MESSAGE)
+        return check_submessage(checker, frame, seen, value);
+    if (!spend_value(checker, field, value))
+        return fail_memory(checker);
+    bool is_string = field && has_length && field->type == PROTOBUF_C_TYPE_STRING;
+    return is_string && checker->is_strict ? check_string(checker, frame, value) : 0;
 }
 
 /* The payload of an Any whose two fields are these. */
@@ -155,12 +187,14 @@ static int check_message(struct checker *checker, const struct frame *parent,
 {
     uint64_t seen[SEEN_MAX / 64] = {0};
     struct str any[3] = {{0}}; /* by field number, where this is an Any */
-    struct frame frame = {
-        .parent = parent, .descriptor = descriptor, .depth = parent ? parent->depth + 1 : 1};
-    if (frame.depth > WIRE_DEPTH_MAX)
+    struct frame frame = {.parent = parent,
+                          .descriptor = descriptor,
+                          .bytes = bytes,
+                          .depth = parent ? parent->depth + 1 : 1};
+    if (frame.depth > checker->depth_max)
         return fail(checker, ERR_TOO_LARGE, NULL, "messages lie too deep inside each other");
     if (!spend(checker, 1, descriptor->sizeof_message + sizeof(void *)))
-        return fail(checker, ERR_TOO_LARGE, NULL, "takes too much memory");
+        return fail_memory(checker);
     for (struct str left = bytes; left.len;) {
         uint64_t tag;
         struct str value;
@@ -180,19 +214,47 @@ static int check_message(struct checker *checker, const struct frame *parent,
     return 0;
 }
 
+static int unpack(struct checker *checker, const ProtobufCMessageDescriptor *descriptor,
+                  struct str bytes, struct arena *arena, ProtobufCMessage **ret_message)
+{
+    int err = check_message(checker, NULL, descriptor, bytes);
+    if (err)
+        return err;
+    ProtobufCAllocator allocator = arena_protobuf_allocator(arena);
+    *ret_message =
+        protobuf_c_message_unpack(descriptor, &allocator, bytes.len, (const uint8_t *)bytes.data);
+    if (!*ret_message)
+        return errmsg_set(checker->msg, ERR_INVALID, "is not a message of type %s",
+                          descriptor->name);
+    return 0;
+}
+
 int wire_unpack(const ProtobufCMessageDescriptor *descriptor, struct str bytes,
                 const struct pbjson_registry *types, struct arena *arena,
                 ProtobufCMessage **ret_message, struct errmsg *msg)
 {
-    struct checker checker = {.types = types, .budget = WIRE_DECODED_BYTES_MAX, .msg = msg};
-    int err = check_message(&checker, NULL, descriptor, bytes);
-    if (err)
-        return err;
-    ProtobufCAllocator allocator = arena_protobuf_allocator(arena);
-    ProtobufCMessage *message =
-        protobuf_c_message_unpack(descriptor, &allocator, bytes.len, (const uint8_t *)bytes.data);
-    if (!message)
-        return errmsg_set(msg, ERR_INVALID, "is not a message of type %s", descriptor->name);
-    *ret_message = message;
-    return 0;
+    struct checker checker = {.types = types,
+                              .depth_max = WIRE_DEPTH_MAX,
+                              .budget = WIRE_DECODED_BYTES_MAX,
+                              .is_strict = true,
+                              .msg = msg};
+    return unpack(&checker, descriptor, bytes, arena, ret_message);
+}
+
+ProtobufCMessage *pbjson_unpack_within(size_t *budget, const ProtobufCMessageDescriptor *descriptor,
+                                       struct str bytes, struct arena *arena)
+{
+    struct checker checker = {.depth_max = PBJSON_WIRE_DEPTH_MAX + 1, .budget = *budget};
+    ProtobufCMessage *message;
+    if (unpack(&checker, descriptor, bytes, arena, &message) != 0)
+        return NULL;
+    *budget = checker.budget;
+    return message;
+}
+
+ProtobufCMessage *pbjson_unpack(const ProtobufCMessageDescriptor *descriptor, struct str bytes,
+                                struct arena *arena)
+{
+    size_t budget = PBJSON_DECODED_BYTES_MAX;
+    return pbjson_unpack_within(&budget, descriptor, bytes, arena);
 }

@@ -1,8 +1,8 @@
-#include "dataplane/xds/wire_check.h"
+#include "common/pbjson/wire.h"
 
-#include "dataplane/xds/types.h"
 #include "tests/support/test.h"
 
+#include <envoy/config/cluster/v3/cluster.pb-c.h>
 #include <envoy/config/listener/v3/listener.pb-c.h>
 #include <google/protobuf/any.pb-c.h>
 #include <google/protobuf/struct.pb-c.h>
@@ -13,8 +13,9 @@ static const ProtobufCMessageDescriptor *const listener =
 static int check(const ProtobufCMessageDescriptor *descriptor, struct str bytes, struct errmsg *msg)
 {
     struct arena arena;
-    struct pbjson_registry *types = xds_types_registry_new();
+    struct pbjson_registry *types = pbjson_registry_new();
     ProtobufCMessage *message;
+    pbjson_registry_add(types, &envoy__config__cluster__v3__cluster__descriptor);
     arena_init(&arena, 1024);
     int err = wire_unpack(descriptor, bytes, types, &arena, &message, msg);
     arena_done(&arena);
@@ -150,7 +151,7 @@ START_TEST(few_bytes_cannot_ask_for_much_memory)
 }
 END_TEST
 
-TEST_MAIN("wire_check", a_message_is_unpacked, a_nul_in_a_string_is_refused,
+TEST_MAIN("wire", a_message_is_unpacked, a_nul_in_a_string_is_refused,
           bytes_that_are_not_utf8_are_refused, what_is_cut_off_or_no_message_is_refused,
           a_message_given_twice_for_one_field_is_refused, a_known_any_is_looked_into,
           messages_too_deep_inside_each_other_are_refused, few_bytes_cannot_ask_for_much_memory)
