@@ -3,8 +3,8 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "common/io/file.h"
 #include "controlplane/source/directory_status.h"
-#include "controlplane/source/file.h"
 #include "controlplane/source/source_internal.h"
 
 #include <dirent.h>

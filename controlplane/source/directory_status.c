@@ -2,7 +2,7 @@
 
 #include "common/base/arena.h"
 #include "common/base/mem.h"
-#include "controlplane/source/file.h"
+#include "common/io/file.h"
 #include "controlplane/source/source_internal.h"
 
 #include <dirent.h>

@@ -2,8 +2,8 @@
 #include "common/base/hash.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "common/io/checked_file.h"
 #include "controlplane/source/etcd_internal.h"
-#include "controlplane/source/file.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -232,6 +232,7 @@ static void on_copy_written(struct last_good_writer *writer, int err, const char
 static void encode(struct etcd_source *source, struct buf *ret_bytes)
 {
     buf_init(ret_bytes, copy_bytes_max(source));
+    checked_file_begin(ret_bytes);
     last_good_encode(ret_bytes, &source->base.store, source->prefix, source->cluster_id);
     source->is_dirty = false;
 }
@@ -263,7 +264,8 @@ static void save_now(struct etcd_source *source)
     struct buf bytes;
     struct errmsg msg;
     encode(source, &bytes);
-    note_copy(source, file_replace(source->writer.path, buf_str(&bytes), true, &msg), msg.text);
+    int err = checked_file_write(source->writer.path, LAST_GOOD_KIND, &bytes, &msg);
+    note_copy(source, err, msg.text);
     buf_done(&bytes);
 }
 
@@ -271,12 +273,13 @@ static void save_now(struct etcd_source *source)
 static void load_copy(struct etcd_source *source)
 {
     struct buf bytes;
+    struct str content;
     struct errmsg msg;
     buf_init(&bytes, copy_bytes_max(source));
-    int err = file_read(source->writer.path, &bytes, &msg);
+    int err = checked_file_read(source->writer.path, LAST_GOOD_KIND, &bytes, &content, &msg);
     if (!err)
-        err = last_good_decode(buf_str(&bytes), source->prefix, &source->last_good,
-                               &source->cluster_id, &msg);
+        err = last_good_decode(content, source->prefix, &source->last_good, &source->cluster_id,
+                               &msg);
     buf_done(&bytes);
     if (err && err != ERR_NOT_FOUND)
         log_error("last_good_refused path=%s reason=\"%s\"", source->writer.path, msg.text);

@@ -1,7 +1,7 @@
 #include "controlplane/source/etcd_client.h"
 
 #include "common/base/mem.h"
-#include "controlplane/source/file.h"
+#include "common/io/file.h"
 
 #include <etcd/rpc.pb-c.h>
 

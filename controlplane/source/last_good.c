@@ -1,14 +1,10 @@
 #include "controlplane/source/last_good.h"
 
 #include "common/base/mem.h"
-#include "controlplane/source/file.h"
+#include "common/io/checked_file.h"
 
 #include <endian.h>
-#include <openssl/sha.h>
 #include <pthread.h>
-
-/* Of the file: the first 8 bytes, the last of which is the version of the format. */
-static const char MAGIC[8] = {'W', 'E', 'I', 'R', 'L', 'G', '\n', 1};
 
 enum { FLAG_OVERSIZED = 1, FLAG_YAML = 2 };
 
@@ -27,8 +23,6 @@ static void put_str(struct buf *buf, struct str s)
 void last_good_encode(struct buf *buf, const struct source_store *store, struct str prefix,
                       uint64_t cluster_id)
 {
-    size_t start = buf->len;
-    buf_append(buf, MAGIC, sizeof MAGIC);
     put_str(buf, prefix);
     put_u64(buf, cluster_id);
     put_u64(buf, (uint64_t)store->revision);
@@ -43,11 +37,6 @@ void last_good_encode(struct buf *buf, const struct source_store *store, struct 
         put_str(buf, entry->value);
     }
     mem_free(entries);
-    if (buf->is_overflown)
-        return;
-    unsigned char digest[SHA256_DIGEST_LENGTH];
-    SHA256((const unsigned char *)buf->data + start, buf->len - start, digest);
-    buf_append(buf, digest, sizeof digest);
 }
 
 /* Reads from the front of *rest; false where it is too short. */
@@ -88,24 +77,10 @@ static bool take_entry(struct str *rest, struct source_entry *ret_entry)
     return true;
 }
 
-static bool has_right_digest(struct str bytes)
-{
-    if (bytes.len < sizeof MAGIC + SHA256_DIGEST_LENGTH)
-        return false;
-    unsigned char digest[SHA256_DIGEST_LENGTH];
-    size_t body = bytes.len - sizeof digest;
-    SHA256((const unsigned char *)bytes.data, body, digest);
-    return memcmp(digest, bytes.data + body, sizeof digest) == 0;
-}
-
 int last_good_decode(struct str bytes, struct str prefix, struct source_store *store,
                      uint64_t *ret_cluster_id, struct errmsg *msg)
 {
-    if (!str_starts_with(bytes, (struct str){.data = MAGIC, .len = sizeof MAGIC}))
-        return errmsg_set(msg, ERR_INVALID, "it is not a last-good copy of this version");
-    if (!has_right_digest(bytes))
-        return errmsg_set(msg, ERR_INVALID, "it is damaged: its SHA-256 is wrong");
-    struct str rest = str_slice(bytes, sizeof MAGIC, bytes.len - SHA256_DIGEST_LENGTH);
+    struct str rest = bytes;
     struct str own_prefix;
     uint64_t revision, count, cluster_id;
     if (!take_str(&rest, &own_prefix) || !take_u64(&rest, &cluster_id) ||
@@ -163,7 +138,7 @@ static void *write_copy(void *arg)
 {
     struct last_good_job *job = arg;
     struct loop *loop = job->writer->loop;
-    job->err = file_replace(job->path, buf_str(&job->bytes), true, &job->msg);
+    job->err = checked_file_write(job->path, LAST_GOOD_KIND, &job->bytes, &job->msg);
     loop_post(loop, &job->post, on_job_posted);
     return NULL;
 }

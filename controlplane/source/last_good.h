@@ -1,6 +1,7 @@
 /*
- * The copy of the last state on disk, for starts without etcd: a header, the entries in order of
- * their keys, and a SHA-256 over all of it. It holds secrets as etcd does: mode 0600.
+ * The copy of the last state on disk, for starts without etcd: a checked file
+ * (common/io/checked_file.h) with a header and the entries in order of their keys. It holds secrets
+ * as etcd does: mode 0600.
  */
 #ifndef CONTROLPLANE_SOURCE_LAST_GOOD_H
 #define CONTROLPLANE_SOURCE_LAST_GOOD_H
@@ -8,11 +9,14 @@
 #include "common/base/buf.h"
 #include "controlplane/source/source_internal.h"
 
-/* Appends the copy of store to buf. prefix is the one that its keys are below. */
+/* The kind of the file; the number is the version of what encode appends. */
+#define LAST_GOOD_KIND "weir-control 2"
+
+/* Appends the content of the copy of store to buf. prefix is the one that its keys are below. */
 void last_good_encode(struct buf *buf, const struct source_store *store, struct str prefix,
                       uint64_t cluster_id);
 /* Fills store (empty before; also after a failure) and *ret_cluster_id. ERR_INVALID with a sentence
- * for a copy that is damaged, of another format or of another prefix. */
+ * for content that is cut off or of another prefix. */
 int last_good_decode(struct str bytes, struct str prefix, struct source_store *store,
                      uint64_t *ret_cluster_id, struct errmsg *msg) MUST_CHECK;
 
@@ -32,7 +36,8 @@ struct last_good_writer {
 /* path is copied. */
 void last_good_writer_init(struct last_good_writer *writer, struct loop *loop, const char *path,
                            last_good_written_fn *on_written);
-/* Starts writing bytes (takes them and leaves an empty buf). Only while idle. */
+/* Starts writing bytes, begun with checked_file_begin (takes them and leaves an empty buf). Only
+ * while idle. */
 void last_good_writer_write(struct last_good_writer *writer, struct buf *bytes);
 /* Waits for the copy being written, if any; on_written is not called for it. */
 void last_good_writer_wait(struct last_good_writer *writer);

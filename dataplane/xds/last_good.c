@@ -1,21 +1,14 @@
 #include "dataplane/xds/last_good.h"
 
-#include "common/base/hash.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "common/io/checked_file.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
-#include <stdio.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-/* The file: the magic, the checksum of what follows (32 hex digits), a newline, then for each
- * resource its type (1 byte), the lengths of name, version and bytes (4 each, little-endian), and
- * these three. What is referred to by name comes behind what refers to it (enum xds_type). */
-#define MAGIC "weir last good 1\n"
-enum { MAGIC_BYTES = sizeof MAGIC - 1, HEAD_BYTES = MAGIC_BYTES + 33, RECORD_HEAD_BYTES = 13 };
+/* The content: for each resource its type (1 byte), the lengths of name, version and bytes (4 each,
+ * little-endian), and these three. What is referred to by name comes behind what refers to it (enum
+ * xds_type). */
+#define KIND "weir-proxy 2"
+enum { RECORD_HEAD_BYTES = 13 };
 /* More than the store holds, names and heads included. */
 #define FILE_BYTES_MAX ((size_t)STORE_BYTES_MAX + (size_t)STORE_BYTES_MAX / 2)
 
@@ -47,73 +40,17 @@ static void append_record(const struct store_view *view, void *arg)
     buf_append_str(out, view->bytes);
 }
 
-static bool write_all(int fd, struct str s)
-{
-    while (s.len) {
-        ssize_t written = write(fd, s.data, s.len);
-        if (written < 0 && errno == EINTR)
-            continue;
-        if (written <= 0)
-            return false;
-        s = str_slice(s, (size_t)written, s.len);
-    }
-    return true;
-}
-
-/* So that the new name is on the disk too. */
-static void sync_folder(const char *path)
-{
-    char folder[PATH_MAX];
-    snprintf(folder, sizeof folder, "%s", path);
-    char *slash = strrchr(folder, '/');
-    if (slash)
-        slash[slash == folder] = '\0';
-    int fd = open(slash ? folder : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0)
-        return;
-    fsync(fd);
-    close(fd);
-}
-
-static bool replace_file(const char *path, struct str head, struct str payload)
-{
-    char temporary[PATH_MAX];
-    int len = snprintf(temporary, sizeof temporary, "%s.tmp", path);
-    if (len < 0 || (size_t)len >= sizeof temporary) {
-        errno = ENAMETOOLONG;
-        return false;
-    }
-    int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    if (fd < 0)
-        return false;
-    bool is_written = write_all(fd, head) && write_all(fd, payload) && fsync(fd) == 0;
-    int error = errno;
-    close(fd);
-    errno = error;
-    if (!is_written || rename(temporary, path) != 0) {
-        error = errno;
-        unlink(temporary);
-        errno = error;
-        return false;
-    }
-    sync_folder(path);
-    return true;
-}
-
 static void write_copy(const struct last_good *copy)
 {
-    struct buf payload;
-    buf_init(&payload, FILE_BYTES_MAX);
+    struct buf file;
+    struct errmsg msg;
+    buf_init(&file, FILE_BYTES_MAX);
+    checked_file_begin(&file);
     for (enum xds_type type = 0; type < XDS_TYPE_COUNT; type++)
-        store_visit(copy->store, type, append_record, &payload);
-    char head[HEAD_BYTES + 1];
-    struct content_hash hash = content_hash_of(buf_str(&payload));
-    snprintf(head, sizeof head, MAGIC "%s\n", hash.hex);
-    if (payload.is_overflown)
-        log_error("last_good_not_written path=\"%s\" reason=\"it would be too large\"", copy->path);
-    else if (!replace_file(copy->path, str_from(head), buf_str(&payload)))
-        log_error("last_good_not_written path=\"%s\" reason=\"%s\"", copy->path, strerror(errno));
-    buf_done(&payload);
+        store_visit(copy->store, type, append_record, &file);
+    if (checked_file_write(copy->path, KIND, &file, &msg) != 0)
+        log_error("last_good_not_written reason=\"%s\"", msg.text);
+    buf_done(&file);
 }
 
 static void on_timer(struct loop_timer *timer)
@@ -182,54 +119,20 @@ static bool read_record(struct str *left, struct record *ret_record)
     return true;
 }
 
-static int read_file(const char *path, struct buf *out, struct errmsg *msg)
+static bool are_records(struct str content)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    struct stat status;
-    if (fd < 0 && errno == ENOENT)
-        return errmsg_set(msg, ERR_NOT_FOUND, "%s: does not exist", path);
-    if (fd < 0 || fstat(fd, &status) != 0 || !S_ISREG(status.st_mode) ||
-        (uint64_t)status.st_size > FILE_BYTES_MAX) {
-        int error = fd < 0 ? errno : EINVAL;
-        if (fd >= 0)
-            close(fd);
-        return errmsg_set(msg, ERR_IO, "%s: %s", path, strerror(error));
-    }
-    size_t size = (size_t)status.st_size;
-    char *room = buf_reserve(out, size);
-    while (room && out->len < size) {
-        ssize_t got = read(fd, out->data + out->len, size - out->len);
-        if (got <= 0 && !(got < 0 && errno == EINTR))
-            break;
-        out->len += got > 0 ? (size_t)got : 0;
-    }
-    close(fd);
-    return 0;
-}
-
-/* The records, once head and checksum have been found right. */
-static int check_file(const char *path, struct str file, struct str *ret_payload,
-                      struct errmsg *msg)
-{
-    if (file.len < HEAD_BYTES || !str_starts_with(file, STR(MAGIC)))
-        return errmsg_set(msg, ERR_INVALID, "%s: is not a copy of a configuration", path);
-    struct str payload = str_slice(file, HEAD_BYTES, file.len);
-    struct content_hash hash = content_hash_of(payload);
-    if (memcmp(hash.hex, file.data + MAGIC_BYTES, 32) != 0)
-        return errmsg_set(msg, ERR_INVALID, "%s: is damaged (its checksum is wrong)", path);
     struct record record;
-    for (struct str left = payload; left.len;)
-        if (!read_record(&left, &record))
-            return errmsg_set(msg, ERR_INVALID, "%s: is damaged (a record is cut off)", path);
-    *ret_payload = payload;
-    return 0;
+    while (content.len)
+        if (!read_record(&content, &record))
+            return false;
+    return true;
 }
 
-static size_t put_records(struct store *store, struct str payload)
+static size_t put_records(struct store *store, struct str content)
 {
     size_t count = 0;
     struct record record;
-    while (payload.len && read_record(&payload, &record)) {
+    while (content.len && read_record(&content, &record)) {
         struct errmsg why;
         if (store_put(store, record.type, record.name, record.version, record.bytes, false, &why))
             log_warning("last_good_resource_refused reason=\"%s\"", why.text);
@@ -243,12 +146,12 @@ int last_good_load(const char *path, struct store *store, size_t *ret_count, str
 {
     struct buf file;
     buf_init(&file, FILE_BYTES_MAX);
-    struct str payload;
-    int err = read_file(path, &file, msg);
-    if (!err)
-        err = check_file(path, buf_str(&file), &payload, msg);
+    struct str content;
+    int err = checked_file_read(path, KIND, &file, &content, msg);
+    if (!err && !are_records(content))
+        err = errmsg_set(msg, ERR_INVALID, "%s is damaged: a record is cut off", path);
     if (!err) {
-        *ret_count = put_records(store, payload);
+        *ret_count = put_records(store, content);
         store_type_received(store, XDS_LISTENER);
         store_type_received(store, XDS_CLUSTER);
         store_end_init(store);

@@ -1,5 +1,5 @@
 /* The directory source: what editors, scripts and volume mounts do to files. */
-#include "controlplane/source/file.h"
+#include "common/io/file.h"
 #include "controlplane/source/source.h"
 #include "tests/support/loop_until.h"
 #include "tests/support/source_log.h"

@@ -1,6 +1,6 @@
 /* Status documents that a directory has at the start. */
+#include "common/io/file.h"
 #include "controlplane/source/directory_status.h"
-#include "controlplane/source/file.h"
 #include "tests/support/test.h"
 
 #include <stdio.h>

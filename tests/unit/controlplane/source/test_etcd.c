@@ -1,6 +1,6 @@
 /* The etcd source against a real etcd. */
 #include "common/base/mem.h"
-#include "controlplane/source/file.h"
+#include "common/io/file.h"
 #include "controlplane/source/source.h"
 #include "tests/support/etcd.h"
 #include "tests/support/loop_until.h"

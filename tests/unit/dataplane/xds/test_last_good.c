@@ -1,5 +1,6 @@
 #include "dataplane/xds/last_good.h"
 
+#include "common/io/checked_file.h"
 #include "tests/support/loop_until.h"
 #include "tests/support/test.h"
 #include "tests/support/xds_rig.h"
@@ -112,17 +113,35 @@ START_TEST(a_damaged_copy_is_not_used)
     make_folder();
     save();
     change_byte(-5);
-    expect_refused(ERR_INVALID, "checksum is wrong");
+    expect_refused(ERR_INVALID, "its SHA-256 is wrong");
     save();
-    change_byte(20);
-    expect_refused(ERR_INVALID, "checksum is wrong");
+    change_byte(30);
+    expect_refused(ERR_INVALID, "its SHA-256 is wrong");
     save();
     change_byte(0);
-    expect_refused(ERR_INVALID, "is not a copy");
+    expect_refused(ERR_INVALID, "is no file of kind weir-proxy");
+    save();
     ck_assert_int_eq(truncate(path, 60), 0);
-    expect_refused(ERR_INVALID, "is not a copy");
+    expect_refused(ERR_INVALID, "its length is wrong");
     ck_assert_int_eq(truncate(path, 0), 0);
-    expect_refused(ERR_INVALID, "is not a copy");
+    expect_refused(ERR_INVALID, "is too short");
+    remove_folder();
+}
+END_TEST
+
+START_TEST(a_copy_with_records_cut_off_is_not_used)
+{
+    struct errmsg msg;
+    struct buf file;
+    make_folder();
+    for (size_t len = 1; len < 20; len++) { /* one whole record has 13 + 3 + 2 + 1 bytes */
+        buf_init(&file, 1000);
+        checked_file_begin(&file);
+        buf_append(&file, "\0\3\0\0\0\2\0\0\0\1\0\0\0abcv1xy", len == 19 ? 20 : len);
+        ck_assert_int_eq(checked_file_write(path, "weir-proxy 2", &file, &msg), 0);
+        buf_done(&file);
+        expect_refused(ERR_INVALID, "a record is cut off");
+    }
     remove_folder();
 }
 END_TEST
@@ -130,7 +149,7 @@ END_TEST
 START_TEST(a_copy_that_is_not_there_is_said_so)
 {
     make_folder();
-    expect_refused(ERR_NOT_FOUND, "does not exist");
+    expect_refused(ERR_NOT_FOUND, "No such file");
     remove_folder();
 }
 END_TEST
@@ -168,6 +187,6 @@ START_TEST(a_folder_that_is_not_there_costs_the_copy_and_nothing_else)
 END_TEST
 
 TEST_MAIN("last_good", what_was_saved_is_served_at_once, only_its_owner_can_read_the_copy,
-          a_damaged_copy_is_not_used, a_copy_that_is_not_there_is_said_so,
-          changes_are_gathered_and_written_after_a_while,
+          a_damaged_copy_is_not_used, a_copy_with_records_cut_off_is_not_used,
+          a_copy_that_is_not_there_is_said_so, changes_are_gathered_and_written_after_a_while,
           a_folder_that_is_not_there_costs_the_copy_and_nothing_else)

@@ -1,4 +1,4 @@
-#include "controlplane/source/file.h"
+#include "common/io/file.h"
 
 #include "common/base/mem.h"
 
@@ -73,7 +73,9 @@ int file_replace(const char *path, struct str bytes, bool must_last, struct errm
     size_t size = strlen(path) + 32;
     char *temporary = mem_alloc(size);
     snprintf(temporary, size, "%s.%ld.tmp", path, (long)getpid());
-    int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    /* One that a crash has left may be readable for others, or lead elsewhere. */
+    unlink(temporary);
+    int fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     bool is_written = fd >= 0 && write_all(fd, bytes, must_last);
     int failure = errno;
     if (fd >= 0)
