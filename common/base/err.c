@@ -1,5 +1,7 @@
 #include "common/base/err.h"
 
+#include "common/base/str.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -28,6 +30,19 @@ const char *err_text(int err)
     return err == 0 ? "no error" : "unknown error";
 }
 
+/* What is no UTF-8, such as half a character where a text was cut, becomes '?': a peer may refuse a
+ * whole message for it. */
+static void mend_utf8(struct errmsg *msg)
+{
+    struct str left = str_from(msg->text);
+    while (left.len) {
+        size_t len = str_utf8_length(left);
+        if (len == 0)
+            msg->text[left.data - msg->text] = '?';
+        left = str_slice(left, len ? len : 1, left.len);
+    }
+}
+
 int errmsg_set(struct errmsg *msg, int err, const char *format, ...)
 {
     if (msg) {
@@ -35,6 +50,7 @@ int errmsg_set(struct errmsg *msg, int err, const char *format, ...)
         va_start(args, format);
         vsnprintf(msg->text, sizeof msg->text, format, args);
         va_end(args);
+        mend_utf8(msg);
     }
     return err;
 }
@@ -51,4 +67,5 @@ void errmsg_prefix(struct errmsg *msg, const char *format, ...)
     va_end(args);
     if (len >= 0 && (size_t)len < sizeof msg->text)
         snprintf(msg->text + len, sizeof msg->text - (size_t)len, "%s", rest);
+    mend_utf8(msg);
 }

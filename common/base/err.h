@@ -36,7 +36,8 @@ const char *err_name(int err);
 /* The text of the list above; static storage. */
 const char *err_text(int err);
 
-/* A sentence for a person. 1 KiB, because it travels in NACKs and status documents. */
+/* A sentence for a person, always UTF-8. 1 KiB, because it travels in NACKs and status documents.
+ */
 struct errmsg {
     char text[1024];
 };

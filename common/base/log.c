@@ -9,7 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum log_level log_level_min = LOG_LEVEL_INFO;
+_Atomic enum log_level log_level_min = LOG_LEVEL_INFO;
 
 static const char *const level_names[] = {
     [LOG_LEVEL_TRACE] = "trace",     [LOG_LEVEL_DEBUG] = "debug", [LOG_LEVEL_INFO] = "info",

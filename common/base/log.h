@@ -24,7 +24,7 @@ enum log_level {
     LOG_LEVEL_OFF,
 };
 
-extern enum log_level log_level_min;
+extern _Atomic enum log_level log_level_min;
 
 /* Sets the least level that is written. False for a name that is none of trace, debug, info,
  * warning (warn), error, critical, off. */
@@ -32,7 +32,6 @@ bool log_set_level(const char *name);
 void log_write(enum log_level level, const char *format, ...) PRINTF_LIKE(2, 3);
 
 #define LOG_AT(level, ...) ((level) < log_level_min ? (void)0 : log_write((level), __VA_ARGS__))
-#define log_trace(...) LOG_AT(LOG_LEVEL_TRACE, __VA_ARGS__)
 #define log_debug(...) LOG_AT(LOG_LEVEL_DEBUG, __VA_ARGS__)
 #define log_info(...) LOG_AT(LOG_LEVEL_INFO, __VA_ARGS__)
 #define log_warning(...) LOG_AT(LOG_LEVEL_WARNING, __VA_ARGS__)

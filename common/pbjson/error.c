@@ -68,17 +68,19 @@ const char *pbjson_parser_quote(struct parser *parser, const char *text)
     return parser->options->has_secrets ? "what is there" : quote(text, parser->arena);
 }
 
-static void append_step(struct buf *buf, const struct path *step, struct arena *arena)
+static void append_step(struct buf *buf, const struct path *step, bool has_secrets,
+                        struct arena *arena)
 {
     if (step->field)
         buf_printf(buf, "%s%s", step->parent ? "." : "", step->field);
     else if (step->key)
-        buf_printf(buf, "[%s]", quote(step->key, arena));
+        buf_printf(buf, "[%s]", has_secrets ? "…" : quote(step->key, arena));
     else
         buf_printf(buf, "[%zu]", step->index);
 }
 
-const char *pbjson_path_text(const struct path *path, struct arena *arena)
+/* The path as text, in arena: `listeners[2].port`, `labels["a b"]`. */
+static const char *path_text(const struct path *path, bool has_secrets, struct arena *arena)
 {
     const struct path *steps[PBJSON_DEPTH_MAX + 1];
     size_t count = 0;
@@ -87,7 +89,7 @@ const char *pbjson_path_text(const struct path *path, struct arena *arena)
     struct buf buf;
     buf_init(&buf, PATH_BYTES_MAX);
     while (count && !buf.is_overflown)
-        append_step(&buf, steps[--count], arena);
+        append_step(&buf, steps[--count], has_secrets, arena);
     const char *text = buf.is_overflown ? arena_printf(arena, "%.*s…", STR_ARGS(buf_str(&buf)))
                                         : arena_copy_str(arena, buf_str(&buf)).data;
     buf_done(&buf);
@@ -104,7 +106,8 @@ int pbjson_parser_fail(struct parser *parser, int err, const struct path *path, 
     va_end(args);
     errmsg_set(parser->msg, err, "%s", sentence.text);
     if (path)
-        errmsg_prefix(parser->msg, "%s: ", pbjson_path_text(path, parser->arena));
+        errmsg_prefix(parser->msg,
+                      "%s: ", path_text(path, parser->options->has_secrets, parser->arena));
     return err;
 }
 
@@ -116,7 +119,8 @@ void pbjson_parser_tell_skipped(const struct parser *parser, const struct path *
     /* Not in the parser's arena: there may be hundreds of thousands. */
     struct arena arena;
     arena_init(&arena, 1024);
-    options->on_unknown_field(pbjson_path_text(path, &arena), options->on_unknown_field_arg);
+    options->on_unknown_field(path_text(path, options->has_secrets, &arena),
+                              options->on_unknown_field_arg);
     arena_done(&arena);
 }
 

@@ -76,8 +76,8 @@ struct pbjson_options {
     /* Unknown fields are skipped instead of refused, and an Any of unknown type keeps its type URL
      * and loses its content. For files made for another program, such as an Envoy bootstrap. */
     bool ignore_unknown_fields;
-    /* Sentences quote nothing of the document, not even names of unknown fields: a key may have
-     * been written anywhere. */
+    /* Sentences quote nothing of the document, not even names of unknown fields or the keys of a
+     * map: a secret may have been written anywhere. */
     bool has_secrets;
     pbjson_unknown_cb *on_unknown_field; /* may be NULL; called for what is skipped */
     void *on_unknown_field_arg;
@@ -105,8 +105,8 @@ MUST_CHECK int pbjson_parse(const ProtobufCMessageDescriptor *descriptor, struct
                             ProtobufCMessage **ret_message, struct errmsg *msg);
 
 /* The same from one YAML document; plain scalars have the types of YAML 1.2's core schema, aliases
- * count as what they stand for. Refuses duplicate keys, other tags than the core schema's and a
- * second document. Same errors. */
+ * count as what they stand for. Refuses duplicate keys, merge keys, other tags than the core
+ * schema's and a second document. Same errors. */
 MUST_CHECK int pbjson_parse_yaml(const ProtobufCMessageDescriptor *descriptor, struct str yaml,
                                  const struct pbjson_options *options, struct arena *arena,
                                  ProtobufCMessage **ret_message, struct errmsg *msg);

@@ -75,8 +75,6 @@ struct path {
 struct path pbjson_path_field(const struct path *parent, const char *field);
 struct path pbjson_path_index(const struct path *parent, size_t index);
 struct path pbjson_path_key(const struct path *parent, const char *key);
-/* The path as text, in arena: `listeners[2].port`, `labels["a b"]`. */
-const char *pbjson_path_text(const struct path *path, struct arena *arena);
 
 /* Writes "<path>: <sentence>" (the sentence alone for the document) and returns err. */
 int pbjson_parser_fail(struct parser *parser, int err, const struct path *path, const char *format,

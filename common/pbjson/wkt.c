@@ -91,9 +91,9 @@ static int parse_any_wkt(struct parser *parser, const struct path *path, const j
     {
         struct path member_path = pbjson_path_field(path, name);
         if (strcmp(name, "@type") != 0 && strcmp(name, "value") != 0)
-            return pbjson_parser_fail(parser, ERR_INVALID, &member_path,
-                                      "unknown field; %s stands in \"value\"",
-                                      wkt->descriptor->short_name);
+            return pbjson_parser_fail(
+                parser, ERR_INVALID, parser->options->has_secrets ? path : &member_path,
+                "unknown field; %s stands in \"value\"", wkt->descriptor->short_name);
     }
     struct path value_path = pbjson_path_field(path, "value");
     value = json_object_get(json, "value");
@@ -144,10 +144,12 @@ int wkt_parse_any(struct parser *parser, const struct path *path, const json_t *
                                  &any->type_url);
     if (err)
         return err;
-    if (!strchr(any->type_url, '/'))
+    if (!strchr(any->type_url, '/')) {
+        bool is_shown = any->type_url[0] && !parser->options->has_secrets;
         return pbjson_parser_fail(parser, ERR_INVALID, &type_path,
                                   "must be a type URL such as \"type.googleapis.com/%s\"",
-                                  any->type_url[0] ? any->type_url : "package.Message");
+                                  is_shown ? any->type_url : "package.Message");
+    }
     const ProtobufCMessageDescriptor *descriptor =
         pbjson_registry_find(parser->options->registry, str_from(any->type_url));
     if (!descriptor)

@@ -264,6 +264,9 @@ static int on_key(struct builder *builder, const yaml_event_t *event)
         return fail(builder, ERR_INVALID, &event->start_mark, "a key holds a NUL character");
     if (event->data.scalar.anchor)
         return fail(builder, ERR_INVALID, &event->start_mark, "a key must not have an anchor");
+    bool is_plain = event->data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
+    if (is_plain && str_equal(text, STR("<<")))
+        return fail(builder, ERR_INVALID, &event->start_mark, "merge keys (<<) are not taken");
     if (json_object_getn(parent->json, text.data, text.len))
         return fail(builder, ERR_INVALID, &event->start_mark, "the key is given twice");
     parent->key = mem_copy_string(text.data, text.len);

@@ -194,8 +194,6 @@ int rpc_stream_send(struct rpc_stream *stream, struct rpc_buf *const *parts, siz
                     struct str tail) MUST_CHECK;
 /* The same with one part and no tail. */
 int rpc_stream_send_buf(struct rpc_stream *stream, struct rpc_buf *buf) MUST_CHECK;
-/* Messages not yet taken over by the transport, the one being sent included. */
-size_t rpc_stream_queued(const struct rpc_stream *stream);
 /* No on_message after the one that may be on its way already (at most one), so that the peer is
  * held back by flow control; resume undoes it. */
 void rpc_stream_pause(struct rpc_stream *stream);
@@ -249,8 +247,6 @@ void rpc_server_stop(struct rpc_server *server, int grace_ms, rpc_server_stopped
 /* Cancels at once what is left (its streams still get on_closed; on_stopped is not called) and
  * gives the server back; the memory goes when libgrpc has let go of it. NULL is fine. */
 void rpc_server_free(struct rpc_server *server);
-/* Open streams at the moment. */
-size_t rpc_server_stream_count(const struct rpc_server *server);
 
 /* Who calls back from now on; in on_accept. events must outlive the stream. */
 void rpc_stream_set_user(struct rpc_stream *stream, const struct rpc_stream_events *events,

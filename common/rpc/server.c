@@ -54,11 +54,6 @@ struct rpc_server *rpc_server_of_link(struct list *link)
     return LIST_ENTRY(link, struct rpc_server, link);
 }
 
-size_t rpc_server_stream_count(const struct rpc_server *server)
-{
-    return server->stream_count;
-}
-
 static void listener_free(struct rpc_listener *listener)
 {
     rpc_credentials_unref(listener->credentials);

@@ -225,11 +225,6 @@ int rpc_stream_send_buf(struct rpc_stream *stream, struct rpc_buf *buf)
     return rpc_stream_send(stream, &buf, 1, (struct str){0});
 }
 
-size_t rpc_stream_queued(const struct rpc_stream *stream)
-{
-    return stream->queue_count + stream->is_sending;
-}
-
 /* --- ending ----------------------------------------------------------------------------------- */
 
 static void close_writes(struct rpc_stream *stream)

@@ -1,5 +1,6 @@
 #include "common/base/err.h"
 
+#include "common/base/str.h"
 #include "tests/support/test.h"
 
 #include <string.h>
@@ -40,5 +41,31 @@ START_TEST(a_sentence_that_is_too_long_is_cut)
 }
 END_TEST
 
+static bool is_utf8(const char *text)
+{
+    struct str s = str_from(text);
+    size_t len = 1;
+    for (; s.len && len; s = str_slice(s, len, s.len))
+        len = str_utf8_length(s);
+    return len > 0;
+}
+
+START_TEST(a_sentence_is_utf_8_wherever_it_is_cut_and_whatever_it_quotes)
+{
+    struct errmsg msg;
+    char text[1100];
+    for (size_t i = 0; i + 2 < sizeof text; i += 2)
+        memcpy(text + i, "\xc3\xa9", 3);
+    errmsg_set(&msg, ERR_INVALID, "%s", text); /* 1023 bytes: the last one is half a character */
+    ck_assert(is_utf8(msg.text));
+    errmsg_prefix(&msg, "x%.3s: ", text);
+    ck_assert(is_utf8(msg.text));
+    ck_assert_int_eq(strncmp(msg.text, "x\xc3\xa9?: \xc3\xa9", 8), 0);
+    errmsg_set(&msg, ERR_INVALID, "\xff is no \xed\xa0\x80");
+    ck_assert_str_eq(msg.text, "? is no ???");
+}
+END_TEST
+
 TEST_MAIN("err", every_error_has_a_name_and_a_text, a_sentence_is_set_and_prefixed,
-          a_sentence_that_is_too_long_is_cut)
+          a_sentence_that_is_too_long_is_cut,
+          a_sentence_is_utf_8_wherever_it_is_cut_and_whatever_it_quotes)

@@ -44,6 +44,8 @@ START_TEST(keys_are_text)
     check_refuses_yaml("a: 1\nb: 2\na: 3", "line 3, column 1: the key is given twice");
     check_refuses_yaml("&x a: 1", "line 1, column 1: a key must not have an anchor");
     check_refuses_yaml("a: &x 1\n*x : 2", "line 2, column 1: a key must not be an alias");
+    check_refuses_yaml("a: &x {b: 1}\nc:\n  <<: *x",
+                       "line 3, column 3: merge keys (<<) are not taken");
     check_refuses_yaml("\"a\\0b\": 1", "line 1, column 1: a key holds a NUL character");
 }
 END_TEST
