@@ -18,10 +18,15 @@ struct group {
     unsigned cost_last;   /* of the last item, which a quantifier multiplies */
     /* The greatest product of counts inside each other, of the same. */
     unsigned repeat_before, repeat_last;
-    bool last_is_group;
+    /* Whether what matches may be empty: the last item, those before it in its alternative, one of
+     * the earlier alternatives. */
+    bool last_may_be_empty, row_may_be_empty, other_may_be_empty;
     bool is_capture;
     bool folds_case, dot_is_any; /* flags that are set at this point */
 };
+
+static const struct group empty_group = {
+    .repeat_before = 1, .repeat_last = 1, .last_may_be_empty = true, .row_may_be_empty = true};
 
 struct parser {
     struct str pattern;
@@ -99,9 +104,15 @@ static void add_item(struct parser *parser, unsigned cost, unsigned repeat, bool
     group->repeat_before = larger(group->repeat_before, group->repeat_last);
     group->cost_last = cost;
     group->repeat_last = repeat;
-    group->last_is_group = false;
+    group->row_may_be_empty &= group->last_may_be_empty;
+    group->last_may_be_empty = !may_repeat; /* assertions, flags */
     parser->may_repeat = may_repeat;
     parser->was_repeated = false;
+}
+
+static bool may_be_empty(const struct group *group)
+{
+    return group->other_may_be_empty || (group->row_may_be_empty && group->last_may_be_empty);
 }
 
 /* Anything that is not a literal byte. */
@@ -263,12 +274,12 @@ static int parse_class_byte(struct parser *parser, int *ret_byte)
     return 0;
 }
 
-/* Behind the last part of something that cannot begin a range: "-" may only end the class here, as
- * the engines do not agree what else it would be. */
+/* Behind a class in a class, "-" may only be the last: RE2 takes it for itself elsewhere too, PCRE2
+ * for an error. */
 static int check_no_hyphen(const struct parser *parser)
 {
     if (peek(parser, 0) == '-' && peek(parser, 1) != ']')
-        return refuse(parser, "a hyphen behind a class or a range; it is written \\- here");
+        return refuse(parser, "a hyphen behind a class; it is written \\- here");
     return 0;
 }
 
@@ -303,7 +314,7 @@ static int parse_member(struct parser *parser, struct byte_set *set)
         return refuse(parser, "characters that are not ASCII have no other case here: (?i)");
     parser->regex->is_ascii &= last <= 0x7f;
     byte_set_add_range(set, (unsigned)first, (unsigned)last, folds_case);
-    return is_range ? check_no_hyphen(parser) : 0;
+    return 0;
 }
 
 /* Whether the class from start to here, at its "]", is what PCRE2 takes for a misplaced [:name:].
@@ -418,7 +429,8 @@ static int parse_group_kind(struct parser *parser, struct group *group, bool *re
 static int open_group(struct parser *parser)
 {
     struct group *outer = innermost(parser);
-    struct group group = {.is_capture = true, .repeat_before = 1, .repeat_last = 1};
+    struct group group = empty_group;
+    group.is_capture = true;
     group.folds_case = outer->folds_case;
     group.dot_is_any = outer->dot_is_any;
     bool has_content = true;
@@ -454,7 +466,7 @@ static int close_group(struct parser *parser)
         limited((size_t)group.cost_before + group.cost_last + (group.is_capture ? 2 : 0));
     add_other(parser, cost, true);
     innermost(parser)->repeat_last = larger(group.repeat_before, group.repeat_last);
-    innermost(parser)->last_is_group = true;
+    innermost(parser)->last_may_be_empty = may_be_empty(&group);
     parser->at++;
     return 0;
 }
@@ -473,9 +485,10 @@ static int repeat(struct parser *parser, size_t len, unsigned min, unsigned max)
         return refuse(parser, "a quantifier that repeats nothing");
     size_t cost = larger(group->cost_last, 1);
     size_t optional = max == UNLIMITED ? 1 : max - min;
-    /* A loop over what may be empty needs up to two more. */
-    size_t extra = max == UNLIMITED && group->last_is_group ? 4 : 2;
-    group->cost_last = limited(cost * min + (cost + extra) * optional);
+    /* In a loop over what may be empty, RE2 writes down more than once what can come next. */
+    bool is_doubled = max == UNLIMITED && group->last_may_be_empty;
+    group->cost_last = limited(cost * min + (cost + 2) * optional * (is_doubled ? 2 : 1));
+    group->last_may_be_empty |= min == 0;
     group->repeat_last *= larger(max == UNLIMITED ? min : max, 1);
     if (group->repeat_last > REGEX_REPEAT_MAX)
         return refuse(parser, "more than 1000 repetitions, those inside each other multiplied");
@@ -546,8 +559,11 @@ static void add_anchor(struct parser *parser, int c)
 
 static void next_alternative(struct parser *parser)
 {
+    struct group *group = innermost(parser);
     parser->has_no_ends |= parser->depth == 0;
+    group->other_may_be_empty = may_be_empty(group);
     add_other(parser, 1, false);
+    group->row_may_be_empty = true;
 }
 
 static int parse_token(struct parser *parser)
@@ -609,7 +625,7 @@ int regex_parse(struct str pattern, struct regex *ret_regex, struct errmsg *msg)
 {
     struct parser parser = {
         .pattern = pattern, .prefix_is_open = true, .regex = ret_regex, .msg = msg};
-    parser.groups[0] = (struct group){.repeat_before = 1, .repeat_last = 1};
+    parser.groups[0] = empty_group;
     ret_regex->is_ascii = true;
     ret_regex->group_count = ret_regex->prefix_len = ret_regex->suffix_len = 0;
     if (pattern.len > REGEX_BYTES_MAX)

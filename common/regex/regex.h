@@ -6,8 +6,8 @@
  * understand differently is refused as well.
  *
  * Refused though RE2 has them: octal escapes, \v, \p, \C, an empty \Q\E, names of groups over 32
- * bytes or beginning with a digit, counts beginning with 0, bytes over 0x7f under (?i), a hyphen in
- * a class where the two engines disagree what it stands for.
+ * bytes or beginning with a digit, counts beginning with 0, bytes over 0x7f under (?i), a hyphen
+ * in a class behind another, as in [\w-.].
  *
  * No state; any thread.
  */

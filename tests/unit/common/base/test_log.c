@@ -3,6 +3,7 @@
 
 #include "tests/support/test.h"
 
+#include <pthread.h>
 #include <string.h>
 
 #include <fcntl.h>
@@ -79,5 +80,24 @@ START_TEST(levels_below_the_least_are_not_written)
 }
 END_TEST
 
+static void *change_level(void *arg)
+{
+    for (int i = 0; i < 1000; i++)
+        ck_assert(log_set_level(i % 2 ? "error" : "off"));
+    return arg;
+}
+
+START_TEST(the_level_may_change_while_another_thread_logs)
+{
+    pthread_t thread;
+    ck_assert(log_set_level("off"));
+    ck_assert_int_eq(pthread_create(&thread, NULL, change_level, NULL), 0);
+    for (int i = 0; i < 1000; i++)
+        log_debug("unseen");
+    pthread_join(thread, NULL);
+    ck_assert(log_level_min == LOG_LEVEL_ERROR);
+}
+END_TEST
+
 TEST_MAIN("log", a_line_has_time_level_and_text, a_peer_cannot_forge_a_line, a_long_line_is_cut,
-          levels_below_the_least_are_not_written)
+          levels_below_the_least_are_not_written, the_level_may_change_while_another_thread_logs)
