@@ -1,6 +1,8 @@
 #include "tests/unit/common/pbjson/kinds.h"
 #include "tests/unit/common/pbjson/pbjson_test.h"
 
+#include <stdio.h>
+
 #include <float.h>
 
 #define K &kinds_descriptor
@@ -151,6 +153,25 @@ START_TEST(strings_are_strings_only)
 }
 END_TEST
 
+START_TEST(surrogates_come_in_pairs_only)
+{
+    check_reads(K, "{\"string\":\"\\ud83d\\ude00\"}", "{\"string\":\"\xf0\x9f\x98\x80\"}");
+    static const char *const strings[] = {"\\ud83d", "\\ude00", "\\ud83d\\ud83d", "\\ud83dx",
+                                          "\xed\xa0\xbd\xed\xb8\x80"};
+    for (size_t i = 0; i < sizeof strings / sizeof *strings; i++) {
+        struct arena arena;
+        struct errmsg msg;
+        ProtobufCMessage *message;
+        char json[64];
+        snprintf(json, sizeof json, "{\"string\":\"%s\"}", strings[i]);
+        arena_init(&arena, 1024);
+        ck_assert_int_eq(pbjson_parse(K, str_from(json), NULL, &arena, &message, &msg),
+                         ERR_INVALID);
+        arena_done(&arena);
+    }
+}
+END_TEST
+
 START_TEST(bytes_are_base64_of_either_alphabet)
 {
     check_reads(K, "{\"bytes\":\"-_8\"}", "{\"bytes\":\"+/8=\"}");
@@ -209,6 +230,6 @@ TEST_MAIN("pbjson scalars", every_scalar_is_read_and_printed, every_scalar_may_b
           integers_that_are_not_whole_numbers_are_refused,
           an_integer_beyond_64_bits_is_a_syntax_error, reals_are_read_from_numbers_and_strings,
           reals_are_printed_with_as_many_digits_as_they_need, booleans_are_true_and_false_only,
-          strings_are_strings_only, bytes_are_base64_of_either_alphabet,
-          enums_are_read_by_name_and_by_number,
+          strings_are_strings_only, surrogates_come_in_pairs_only,
+          bytes_are_base64_of_either_alphabet, enums_are_read_by_name_and_by_number,
           maps_may_have_keys_of_other_types_and_are_sorted_by_key)
