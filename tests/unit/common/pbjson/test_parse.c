@@ -287,8 +287,9 @@ START_TEST(of_a_document_with_secrets_nothing_is_quoted)
         "{\"name\":s3cret}",
         "{\"metadata\":{\"typed_filter_metadata\":{\"x\":{\"@type\":\"a/s3cret\",\"b\":1}}}}",
         "{\"metadata\":{\"typed_filter_metadata\":{\"x\":{\"@type\":\"s3cret\"}}}}",
-        "{\"metadata\":{\"typed_filter_metadata\":{\"x\":{\"@type\":\"a/google.protobuf.Duration\","
-        "\"s3cret\":1}}}}",
+        ("{\"metadata\":{\"typed_filter_metadata\":{\"x\":{\"@type\":\"a/"
+         "google.protobuf.Duration\","
+         "\"s3cret\":1}}}}"),
         "{\"metadata\":{\"filter_metadata\":{\"s3cret\":5}}}",
     };
     const struct pbjson_options options = {.has_secrets = true};
