@@ -136,8 +136,6 @@ static void reject_body(struct downstream *conn, const struct h1_error *error)
 
 static enum downstream_step read_body(struct downstream *conn)
 {
-    if (conn->pauses)
-        return STEP_WAIT;
     if (!input_unread(&conn->input) && !conn->body_is_due) {
         int err = downstream_fill(conn);
         return !err ? STEP_MORE : err == ERR_AGAIN ? STEP_WAIT : STEP_CUT;
@@ -185,15 +183,24 @@ static enum downstream_step finish_exchange(struct downstream *conn)
     return STEP_MORE;
 }
 
+/* Nobody is left to answer. The event of a reset is no other than that of bytes; where it comes
+ * while nothing is read, the socket is asked. */
+static bool is_left(const struct downstream *conn)
+{
+    const struct input *input = &conn->input;
+    return input->peer_has_closed || (input->state == INPUT_READY && socket_error(conn->fd));
+}
+
 enum downstream_step downstream_h1_step(struct downstream *conn)
 {
     if (!conn->stream || !conn->head_is_complete)
         return read_head(conn);
     if (conn->response_is_done)
         return conn->out.bytes ? STEP_WAIT : finish_exchange(conn);
-    if (!conn->request_is_done)
+    if (!conn->request_is_done && !conn->pauses)
         return read_body(conn);
-    return conn->input.peer_has_closed ? STEP_CUT : STEP_WAIT;
+    /* Also while the request's body is kept waiting, as in Envoy. */
+    return is_left(conn) ? STEP_CUT : STEP_WAIT;
 }
 
 void downstream_h1_end(struct downstream *conn)

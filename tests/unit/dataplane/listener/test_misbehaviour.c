@@ -124,8 +124,47 @@ START_TEST(the_answer_to_a_late_head_looks_at_nothing_that_has_moved)
 }
 END_TEST
 
+START_TEST(a_client_that_resets_ends_its_request_upstream)
+{
+    struct scene scene = set_up(0, 0);
+    for (int has_pipelined = 0; has_pipelined < 2; has_pipelined++) {
+        int client = rig_connect(scene.rig);
+        rig_send(client, get);
+        int server = rig_accept(&scene.server);
+        rig_read_message(server);
+        if (has_pipelined)
+            rig_send(client, get);
+        usleep(20000); /* so that the reset is an event of its own */
+        rig_reset(client);
+        rig_expect_closed(server);
+    }
+    tear_down(&scene);
+}
+END_TEST
+
+/* What the server does not take would otherwise be kept until a timeout. */
+START_TEST(a_client_that_resets_while_its_body_is_stopped_ends_its_request_upstream)
+{
+    struct scene scene = set_up(0, 0);
+    static const char bytes[16 * 1024];
+    int small = 4096;
+    setsockopt(scene.server.fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+    int client = rig_connect(scene.rig);
+    rig_send(client, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000000\r\n\r\n");
+    for (int idle = 0; idle < 10; usleep(idle ? 10000 : 0))
+        idle = send(client, bytes, sizeof bytes, MSG_DONTWAIT | MSG_NOSIGNAL) > 0 ? 0 : idle + 1;
+    int server = rig_accept(&scene.server);
+    rig_reset(client);
+    rig_await_http_stat(scene.rig, offsetof(struct http_stats, downstream_rq_rx_reset), 1);
+    close(server);
+    tear_down(&scene);
+}
+END_TEST
+
 TEST_MAIN("misbehaviour",
           a_connection_with_bytes_behind_the_answer_is_not_used_again_wherever_a_read_ends,
           an_answer_that_comes_before_the_server_resets_an_upload_is_passed_on,
           a_head_that_never_ends_is_cut_without_a_time_of_its_own,
-          the_answer_to_a_late_head_looks_at_nothing_that_has_moved)
+          the_answer_to_a_late_head_looks_at_nothing_that_has_moved,
+          a_client_that_resets_ends_its_request_upstream,
+          a_client_that_resets_while_its_body_is_stopped_ends_its_request_upstream)
