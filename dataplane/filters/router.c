@@ -132,7 +132,10 @@ static void on_response_body(void *arg, struct slice_queue *data, bool is_end)
 static void on_interim_head(void *arg, const struct http_response *interim)
 {
     struct router *router = arg;
-    router->stream->codec->send_interim_head(router->stream, interim);
+    struct http_stream *stream = router->stream;
+    ASSERT(interim == &stream->response);
+    header_list_strip_hop_by_hop(&stream->response.headers);
+    stream->codec->send_interim_head(stream, interim);
 }
 
 static void on_request_drained(void *arg)
