@@ -225,6 +225,13 @@ static void refuse(struct http_stream *stream, unsigned status, struct str body,
     http_stream_reply(stream, status, body, details, headers);
 }
 
+/* What leads a client to path on this host: "//name/x" alone would lead it to another (S29). */
+static struct str location_of(struct arena *arena, struct str path)
+{
+    bool names_a_host = path.len > 1 && (path.data[1] == '/' || path.data[1] == '\\');
+    return names_a_host ? str_from(arena_printf(arena, "/.%.*s", STR_ARGS(path))) : path;
+}
+
 /* The path becomes canonical; false where the request was answered. */
 static bool normalise_path(struct http_stream *stream)
 {
@@ -240,7 +247,7 @@ static bool normalise_path(struct http_stream *stream)
         return true;
     struct header_list headers;
     header_list_init(&headers, &stream->arena);
-    header_list_add(&headers, HEADER_LOCATION, request->path);
+    header_list_add(&headers, HEADER_LOCATION, location_of(&stream->arena, request->path));
     refuse(stream, 307, STR(""), "path_normalization_failed", &headers);
     return false;
 }
