@@ -214,6 +214,8 @@ void forwarding_complete_request(struct http_stream *stream)
     struct header_list *headers = &stream->request.headers;
     bool trusts_proto = listener->xff_trusted_hops > 0 || !listener->use_remote_address;
     set_client_ip(stream);
+    /* As in Envoy without mutual TLS: nobody here can say this of a client (threats S21). */
+    header_list_remove(headers, HEADER_X_FORWARDED_CLIENT_CERT);
     if (listener->use_remote_address)
         drop_internal_headers(headers);
     if (!trusts_proto || !header_list_has(headers, HEADER_X_FORWARDED_PROTO))

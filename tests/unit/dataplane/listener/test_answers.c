@@ -147,7 +147,8 @@ START_TEST(what_belongs_to_a_connection_stays_on_it)
     rig_send(client, "GET /a/../b HTTP/1.1\r\nHost: h\r\nConnection: keep-alive, x-hop, "
                      "x-forwarded-for\r\nKeep-Alive: 5\r\nX-Hop: 1\r\nX-Forwarded-For: 9.9.9.9\r\n"
                      "X-Request-Id: mine\r\nX_Under: 1\r\nX-Envoy-Retry-On: 5xx\r\n"
-                     "X-Envoy-Other: 1\r\nTE: gzip\r\n\r\n");
+                     "X-Envoy-Other: 1\r\nTE: gzip\r\nX-Forwarded-Client-Cert: Hash=1\r\n"
+                     "Connection: x-forwarded-client-cert\r\n\r\n");
     int server = rig_accept(&scene.server);
     const char *request = rig_read_message(server);
     ck_assert_begins(request, "GET /b HTTP/1.1\r\n");
@@ -155,11 +156,16 @@ START_TEST(what_belongs_to_a_connection_stays_on_it)
     ck_assert_contains(request, "via: 1.1 weir\r\n");
     ck_assert_contains(request, "x-envoy-other: 1\r\n");
     const char *gone[] = {"x-hop",    "keep-alive", "connection", "x_under",
-                          "retry-on", "te:",        "mine"};
+                          "retry-on", "te:",        "mine",       "client-cert"};
     for (size_t i = 0; i < sizeof gone / sizeof *gone; i++)
         ck_assert_lacks(request, gone[i]);
     char id[64];
     snprintf(id, sizeof id, "x-request-id: %.36s\r\n", strstr(request, "x-request-id: ") + 14);
+    rig_send(server,
+             "HTTP/1.1 103 Early Hints\r\nConnection: x-hop\r\nX-Hop: 1\r\nLink: x\r\n\r\n");
+    const char *hints = rig_read_message(client);
+    ck_assert_contains(hints, "link: x\r\n");
+    ck_assert_lacks(hints, "x-hop");
     rig_send(server, "HTTP/1.1 200 OK\r\nConnection: x-hop\r\nX-Hop: 1\r\nServer: me\r\n"
                      "Keep-Alive: timeout=5\r\nContent-Length: 0\r\n\r\n");
     const char *answer = rig_read_message(client);
@@ -345,8 +351,34 @@ START_TEST(the_client_address_is_the_one_that_trusted_proxies_name)
 }
 END_TEST
 
+START_TEST(a_redirect_to_the_canonical_path_stays_on_the_host)
+{
+    struct scene scene = set_up();
+    struct rig_config *config = rig_config_new(scene.rig);
+    config->listener->path.escaped_slashes = PATH_ESCAPED_SLASHES_UNESCAPE_AND_REDIRECT;
+    config->listener->path.merges_slashes = false;
+    rig_config_routes(config, rig_routes_to_a);
+    rig_config_cluster(config, "a", &scene.server.port, 1);
+    rig_publish(scene.rig, config);
+    static const char *const cases[][2] = {
+        {"/%2Fevil.test/x", "\r\nlocation: /.//evil.test/x\r\n"},
+        {"/%5cevil.test/x", "\r\nlocation: /.//evil.test/x\r\n"},
+        {"/a%2fb?c", "\r\nlocation: /a/b?c\r\n"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char request[128];
+        snprintf(request, sizeof request, "GET %s HTTP/1.1\r\nHost: a\r\n\r\n", cases[i][0]);
+        const char *answer = rig_get(scene.rig, request);
+        ck_assert_begins(answer, "HTTP/1.1 307 ");
+        ck_assert_contains(answer, cases[i][1]);
+    }
+    tear_down(&scene);
+}
+END_TEST
+
 TEST_MAIN("answers", answers_of_our_own_are_envoys, grpc_clients_are_told_in_grpcs_way,
           what_belongs_to_a_connection_stays_on_it, http_10_clients_get_bodies_they_understand,
           requests_are_rewritten_as_their_route_says,
           the_address_towards_the_server_is_known_with_and_without_a_body,
-          a_missing_arm_keeps_its_share, the_client_address_is_the_one_that_trusted_proxies_name)
+          a_missing_arm_keeps_its_share, the_client_address_is_the_one_that_trusted_proxies_name,
+          a_redirect_to_the_canonical_path_stays_on_the_host)
