@@ -62,12 +62,6 @@ void *shared_state_object(struct shared_state *state)
     return state->object;
 }
 
-struct shared_state *shared_state_ref(struct shared_state *state)
-{
-    state->refs++;
-    return state;
-}
-
 void shared_state_unref(struct shared_state *state)
 {
     if (!state || --state->refs > 0)

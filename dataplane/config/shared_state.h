@@ -30,7 +30,6 @@ struct shared_state *shared_state_get(struct shared_registry *registry, struct s
                                       shared_state_init_fn *init, const void *arg,
                                       shared_state_done_fn *done);
 void *shared_state_object(struct shared_state *state);
-struct shared_state *shared_state_ref(struct shared_state *state);
 /* NULL is fine. */
 void shared_state_unref(struct shared_state *state);
 

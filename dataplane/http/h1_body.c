@@ -9,7 +9,6 @@ void h1_body_init(struct h1_body *body, enum body_kind kind, uint64_t content_le
                   const struct h1_limits *limits, struct arena *arena)
 {
     *body = (struct h1_body){.state = H1_BODY_DONE, .limits = limits, .arena = arena};
-    header_list_init(&body->trailers, arena);
     switch (kind) {
     case BODY_NONE:
         break;
@@ -82,21 +81,17 @@ static void begin_chunk_size(struct h1_body *body)
     body->size_digits = 0;
 }
 
-/* The trailer section is there as a whole: makes the list of it. */
+/* The trailer section is there as a whole: it must be well-formed, and is dropped, as RFC
+ * 9110 6.5.1 allows; so nothing in it can be taken for a header (threats S6). */
 static enum h1_problem finish_trailers(struct h1_body *body)
 {
-    struct header_list *trailers = &body->trailers;
+    struct header_list dropped;
     struct h1_cursor cursor = {.at = body->trailer_data,
                                .end = body->trailer_data + body->trailer_len};
-    enum h1_problem problem = h1_take_lines(&cursor, body->limits->header_count_max, trailers);
+    header_list_init(&dropped, body->arena);
+    enum h1_problem problem = h1_take_lines(&cursor, body->limits->header_count_max, &dropped);
     if (problem != H1_FINE)
         return problem == H1_HEADERS_MANY ? problem : H1_TRAILER;
-    for (uint32_t i = 0; i < trailers->len;) {
-        if (h1_trailer_is_allowed(&trailers->items[i]))
-            i++;
-        else
-            header_list_remove_name(trailers, trailers->items[i].name);
-    }
     body->state = H1_BODY_DONE;
     return H1_FINE;
 }
@@ -217,36 +212,4 @@ size_t h1_write_chunk_size(char memory[H1_CHUNK_SIZE_LINE_MAX], uint64_t len)
     memory[digits] = '\r';
     memory[digits + 1] = '\n';
     return digits + 2;
-}
-
-#define BIT(id) (1ull << HEADER_##id)
-
-bool h1_trailer_is_allowed(const struct header *header)
-{
-    const uint64_t refused =
-        BIT(HOST) | BIT(CONNECTION) | BIT(CONTENT_LENGTH) | BIT(TRANSFER_ENCODING) | BIT(EXPECT) |
-        BIT(UPGRADE) | BIT(TE) | BIT(TRAILER) | BIT(KEEP_ALIVE) | BIT(PROXY_CONNECTION) |
-        BIT(PROXY_AUTHENTICATE) | BIT(PROXY_AUTHORIZATION) | BIT(VIA) | BIT(DATE) |
-        BIT(CONTENT_TYPE) | BIT(CONTENT_ENCODING) | BIT(CACHE_CONTROL) | BIT(VARY) | BIT(LOCATION) |
-        BIT(RETRY_AFTER) | BIT(SET_COOKIE) | BIT(WWW_AUTHENTICATE) | BIT(AUTHORIZATION) |
-        BIT(COOKIE) | BIT(ORIGIN) | BIT(IF_MODIFIED_SINCE) | BIT(IF_NONE_MATCH) | BIT(RANGE) |
-        BIT(FORWARDED) | BIT(X_REAL_IP) | BIT(X_REQUEST_ID) | BIT(X_API_KEY) | BIT(HTTP2_SETTINGS);
-    static const struct str other_names[] = {
-        {"age", 3},
-        {"expires", 7},
-        {"max-forwards", 12},
-        {"if-match", 8},
-        {"if-range", 8},
-        {"if-unmodified-since", 19},
-        {"content-range", 13},
-        {"pragma", 6},
-        {"x-http-method-override", 22},
-    };
-    if (refused >> header->id & 1 || str_starts_with(header->name, STR("x-forwarded-")) ||
-        str_starts_with(header->name, STR("x-envoy-")))
-        return false;
-    for (size_t i = 0; i < sizeof other_names / sizeof *other_names; i++)
-        if (str_equal(header->name, other_names[i]))
-            return false;
-    return true;
 }

@@ -10,7 +10,8 @@
  *     }
  *
  * Strict by RFC 9112 7.1: chunk sizes are 1 to 16 hexadecimal digits, every line ends in CRLF,
- * extensions are checked for control characters, skipped, and limited over the whole body. Errors
+ * extensions are checked for control characters, skipped, and limited over the whole body; trailers
+ * are checked like headers, limited and dropped. Errors
  * (for a request's body: 400 http1.invalid_chunk and http1.invalid_trailer, 413
  * http1.chunk_extensions_too_large, 431 http1.trailers_too_large and http1.too_many_headers) mean
  * that nobody knows where the message ends: the connection must be closed.
@@ -46,7 +47,6 @@ struct h1_body {
     struct arena *arena;
     char *trailer_data; /* the trailer section as far as it has come; NULL until there is one */
     uint32_t trailer_len;
-    struct header_list trailers; /* filled when done */
 };
 
 /* The body that follows a parsed head: at once done for BODY_NONE. Borrows limits; arena is used
@@ -74,12 +74,9 @@ static inline bool h1_body_is_done(const struct h1_body *body)
 uint64_t h1_body_left(const struct h1_body *body);
 
 /* The line before len (> 0) bytes of chunk data, into memory; returns its length. Behind the data
- * goes STR("\r\n"), at the end of a body without trailers H1_LAST_CHUNK. */
+ * goes STR("\r\n"), at the end of the body H1_LAST_CHUNK. */
 enum { H1_CHUNK_SIZE_LINE_MAX = 18 };
 size_t h1_write_chunk_size(char memory[H1_CHUNK_SIZE_LINE_MAX], uint64_t len);
 #define H1_LAST_CHUNK STR("0\r\n\r\n")
-/* Whether a field may be a trailer: not one that frames, routes, authenticates or controls
- * (RFC 9110 6.5.1). Others are dropped when received and not written. */
-bool h1_trailer_is_allowed(const struct header *header);
 
 #endif

@@ -1,7 +1,6 @@
 #include "dataplane/http/h1_write.h"
 
 #include "dataplane/http/char_class.h"
-#include "dataplane/http/h1_body.h"
 
 #define BIT(id) (1ull << HEADER_##id)
 
@@ -284,7 +283,7 @@ char *h1_write_request(const struct http_request *request, char *memory)
     return put(at, STR("\r\n"));
 }
 
-/* --- responses and trailers ------------------------------------------------------------------ */
+/* --- responses ------------------------------------------------------------------------------- */
 
 int h1_response_size(const struct http_response *response, size_t *ret_size)
 {
@@ -315,29 +314,5 @@ char *h1_write_response(const struct http_response *response, char *memory)
     at = put(at, STR("\r\n"));
     at = put_list(at, &response->headers, own_lines);
     at = put_framing(at, &framing);
-    return put(at, STR("\r\n"));
-}
-
-int h1_trailers_size(const struct header_list *trailers, size_t *ret_size)
-{
-    size_t size = sizeof "0\r\n\r\n" - 1;
-    for (uint32_t i = 0; i < trailers->len; i++) {
-        const struct header *header = &trailers->items[i];
-        if (!h1_trailer_is_allowed(header))
-            continue;
-        if (!header_name_is_valid(header->name) || !header_value_is_valid(header->value))
-            return ERR_INVALID;
-        size += line_size(header->name, header->value);
-    }
-    *ret_size = size;
-    return 0;
-}
-
-char *h1_write_trailers(const struct header_list *trailers, char *memory)
-{
-    char *at = put(memory, STR("0\r\n"));
-    for (uint32_t i = 0; i < trailers->len; i++)
-        if (h1_trailer_is_allowed(&trailers->items[i]))
-            at = put_line(at, trailers->items[i].name, trailers->items[i].value);
     return put(at, STR("\r\n"));
 }

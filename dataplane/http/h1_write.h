@@ -39,9 +39,4 @@ char *h1_write_request(const struct http_request *request, char *memory);
 int h1_response_size(const struct http_response *response, size_t *ret_size) MUST_CHECK;
 char *h1_write_response(const struct http_response *response, char *memory);
 
-/* The last chunk with these trailers (which may be empty); fields that may not be trailers are left
- * out. ERR_INVALID as above. */
-int h1_trailers_size(const struct header_list *trailers, size_t *ret_size) MUST_CHECK;
-char *h1_write_trailers(const struct header_list *trailers, char *memory);
-
 #endif

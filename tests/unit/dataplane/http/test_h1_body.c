@@ -237,29 +237,6 @@ START_TEST(a_message_without_a_body_is_done_at_once)
 }
 END_TEST
 
-START_TEST(trailers_are_kept_but_not_those_that_frame_route_or_authenticate)
-{
-    static const struct h1_limits limits = {
-        .header_count_max = 100, .trailer_bytes_max = 1024, .chunk_extension_bytes_max = 16};
-    struct str text = STR("0\r\nGrpc-Status: 0\r\nContent-Length: 5\r\nHost: b\r\n"
-                          "Authorization: x\r\nX-Checksum: abc\r\nTransfer-Encoding: chunked\r\n"
-                          "X-Forwarded-For: 1.2.3.4\r\nMax-Forwards: 1\r\nCookie: a\r\n\r\n");
-    struct arena arena;
-    struct h1_body body;
-    struct h1_error error;
-    struct str run;
-    size_t consumed;
-    arena_init(&arena, 256);
-    h1_body_init(&body, BODY_CHUNKED, 0, &limits, &arena);
-    ck_assert_int_eq(h1_body_decode(&body, text.data, text.len, &consumed, &run, &error), 0);
-    ck_assert(h1_body_is_done(&body));
-    ck_assert_uint_eq(body.trailers.len, 2);
-    ck_assert_str_eq_len(header_list_value(&body.trailers, HEADER_GRPC_STATUS), "0");
-    ck_assert_str_eq_len(header_list_find_name(&body.trailers, STR("x-checksum"))->value, "abc");
-    arena_done(&arena);
-}
-END_TEST
-
 START_TEST(an_encoded_body_decodes_to_itself)
 {
     srandom(3);
@@ -306,5 +283,4 @@ TEST_MAIN("h1_body", chunked_bodies_end_exactly_where_they_end_however_they_come
           malformed_chunks_are_refused_however_they_come,
           a_body_with_a_length_ends_after_so_many_bytes, a_body_until_close_ends_by_closing,
           an_unfinished_chunked_body_is_incomplete, a_message_without_a_body_is_done_at_once,
-          trailers_are_kept_but_not_those_that_frame_route_or_authenticate,
           an_encoded_body_decodes_to_itself, chunk_sizes_are_written_in_the_fewest_digits)

@@ -291,25 +291,6 @@ START_TEST(responses_that_would_confuse_the_client_are_not_written)
 }
 END_TEST
 
-START_TEST(trailers_are_written_behind_the_last_chunk)
-{
-    struct header_list trailers;
-    size_t size;
-    arena_init(&arena, 4096);
-    header_list_init(&trailers, &arena);
-    header_list_add(&trailers, HEADER_GRPC_STATUS, STR("0"));
-    header_list_add(&trailers, HEADER_CONTENT_LENGTH, STR("5"));
-    ck_assert_int_eq(h1_trailers_size(&trailers, &size), 0);
-    char *memory = mem_alloc(size);
-    ck_assert_ptr_eq(h1_write_trailers(&trailers, memory), memory + size);
-    ck_assert_str_eq_len(((struct str){memory, size}), "0\r\ngrpc-status: 0\r\n\r\n");
-    mem_free(memory);
-    header_list_add_name(&trailers, STR("x"), STR("a\r\n"));
-    ck_assert_int_eq(h1_trailers_size(&trailers, &size), ERR_INVALID);
-    arena_done(&arena);
-}
-END_TEST
-
 START_TEST(what_was_parsed_and_written_parses_to_the_same)
 {
     char text[] = "POST /a?b HTTP/1.1\r\nhost: a\r\nuser-agent: x y\r\nx-a: \xff\tb\r\n"
@@ -332,5 +313,4 @@ TEST_MAIN("h1_write", a_request_is_written_with_host_first,
           a_response_has_a_standard_phrase_and_a_length,
           answers_that_have_no_body_say_no_length_of_their_own,
           responses_that_would_confuse_the_client_are_not_written,
-          trailers_are_written_behind_the_last_chunk,
           what_was_parsed_and_written_parses_to_the_same)

@@ -221,6 +221,77 @@ START_TEST(a_chunked_body_of_many_tiny_chunks_arrives_whole)
 }
 END_TEST
 
+#define TRAILERS                                                                                   \
+    "X-Late: 1\r\nContent-Length: 5\r\nHost: b\r\nAuthorization: x\r\nTransfer-Encoding: "         \
+    "chunked\r\n"
+
+START_TEST(trailers_are_dropped_in_both_directions)
+{
+    struct scene scene = set_up();
+    int client = rig_connect(scene.rig), server = -1;
+    for (int i = 0; i < 2; i++) {
+        rig_send(client, "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+                         "2\r\nhi\r\n0\r\n" TRAILERS "\r\n");
+        if (server < 0)
+            server = rig_accept(&scene.server);
+        const char *request = rig_read_message(server);
+        ck_assert_contains(request, "\r\n\r\n2\r\nhi\r\n0\r\n\r\n");
+        ck_assert_lacks(request, "x-late");
+        ck_assert_lacks(request, "authorization");
+        ck_assert_lacks(request, "content-length");
+        rig_send(server, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+                         "2\r\nok\r\n0\r\n" TRAILERS "\r\n");
+        const char *answer = rig_read_message(client);
+        ck_assert_contains(answer, "\r\n\r\n2\r\nok\r\n0\r\n\r\n");
+        ck_assert_lacks(answer, "x-late");
+        ck_assert_lacks(answer, "content-length");
+    }
+    rig_expect_silence(server, 20);
+    rig_expect_silence(client, 0);
+    close(client);
+    close(server);
+    tear_down(&scene);
+}
+END_TEST
+
+/* More trailers than a message may have. */
+static void send_trailers(int fd)
+{
+    static char text[10000];
+    memset(text, 'x', sizeof text - 1);
+    memcpy(text, "0\r\n", 3);
+    for (size_t at = 100; at < sizeof text - 4; at += 100)
+        memcpy(text + at, "\r\nx:", 4);
+    text[10] = ':';
+    rig_send(fd, text);
+}
+
+START_TEST(trailers_without_end_end_the_connection)
+{
+    struct scene scene = set_up();
+    int client = rig_connect(scene.rig);
+    rig_send(client, "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
+    int server = rig_accept(&scene.server);
+    send_trailers(client);
+    const char *answer = rig_read_message(client);
+    ck_assert_begins(answer, "HTTP/1.1 431 ");
+    ck_assert_contains(answer, "connection: close\r\n");
+    rig_read_until(server, "\r\n\r\n");
+    rig_expect_closed(server);
+    close(client);
+    client = rig_connect(scene.rig);
+    rig_send(client, get);
+    server = rig_accept(&scene.server);
+    rig_read_message(server);
+    rig_send(server, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n");
+    rig_read_until(client, "2\r\nok\r\n");
+    send_trailers(server);
+    rig_expect_closed(client);
+    rig_expect_closed(server);
+    tear_down(&scene);
+}
+END_TEST
+
 START_TEST(answers_without_body_are_framed_without_one)
 {
     struct scene scene = set_up();
@@ -671,8 +742,8 @@ TEST_MAIN("request_path", a_request_reaches_the_server_and_its_answer_the_client
           an_answer_may_come_byte_by_byte,
           pipelined_requests_are_answered_in_order_and_a_bad_one_ends_the_connection,
           a_thousand_pipelined_requests_do_not_recurse,
-          a_chunked_body_of_many_tiny_chunks_arrives_whole,
-          answers_without_body_are_framed_without_one,
+          a_chunked_body_of_many_tiny_chunks_arrives_whole, trailers_are_dropped_in_both_directions,
+          trailers_without_end_end_the_connection, answers_without_body_are_framed_without_one,
           a_body_until_close_becomes_chunks_for_the_client,
           a_slow_server_stops_a_fast_client_and_nothing_is_lost,
           a_slow_client_stops_a_fast_server_and_nothing_is_lost,
