@@ -70,7 +70,15 @@ static struct bucket *find_slot(struct group *group, uint64_t tag, uint64_t *ret
     return victim;
 }
 
-uint64_t *keyed_bucket_find(struct keyed_buckets *buckets, uint64_t tag)
+static void lower(uint64_t *word, uint64_t max)
+{
+    uint64_t old = __atomic_load_n(word, __ATOMIC_RELAXED);
+    while (old > max &&
+           !__atomic_compare_exchange_n(word, &old, max, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+        ;
+}
+
+uint64_t *keyed_bucket_find(struct keyed_buckets *buckets, uint64_t tag, uint64_t full_at_max)
 {
     tag = tag ? tag : 1;
     struct group *group = &buckets->groups[tag % GROUP_COUNT];
@@ -78,10 +86,14 @@ uint64_t *keyed_bucket_find(struct keyed_buckets *buckets, uint64_t tag)
     for (int attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
         uint64_t old = 0;
         slot = find_slot(group, tag, &old);
-        /* The level stays: whoever takes over a slot goes on from there. */
-        if (old == tag || __atomic_compare_exchange_n(&slot->tag, &old, tag, false,
-                                                      __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+        if (old == tag)
             break;
+        if (__atomic_compare_exchange_n(&slot->tag, &old, tag, false, __ATOMIC_ACQ_REL,
+                                        __ATOMIC_RELAXED)) {
+            /* The level stays: whoever takes over a slot goes on from there. */
+            lower(&slot->full_at, full_at_max);
+            break;
+        }
     }
     return &slot->full_at;
 }

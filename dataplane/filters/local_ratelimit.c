@@ -348,7 +348,8 @@ static const struct limit *find_exact(const struct limit_settings *settings,
 
 /* The bucket for a descriptor: of an exact limit, otherwise of the first open one that fits. */
 static bool find_hit(const struct limit_settings *settings,
-                     const struct ratelimit_descriptor *descriptor, struct hit *ret_hit)
+                     const struct ratelimit_descriptor *descriptor, uint64_t now_ns,
+                     struct hit *ret_hit)
 {
     if (!settings->limit_count)
         return false;
@@ -363,7 +364,9 @@ static bool find_hit(const struct limit_settings *settings,
         if (!entries_fit(limit, descriptor))
             continue;
         tag = tag_of(descriptor->entries, descriptor->count, limit->tag);
-        *ret_hit = (struct hit){limit, keyed_bucket_find(settings->keyed, tag), descriptor->hits};
+        uint64_t empty = token_bucket_empty(&limit->rate, now_ns);
+        *ret_hit =
+            (struct hit){limit, keyed_bucket_find(settings->keyed, tag, empty), descriptor->hits};
         return true;
     }
     return false;
@@ -386,7 +389,7 @@ static uint32_t find_hits(const struct limit_settings *settings, struct http_str
     struct hit hit;
     for (uint32_t i = 0; i < settings->action_count; i++)
         if (ratelimit_actions_apply(settings->actions[i], stream, &descriptor) &&
-            find_hit(settings, &descriptor, &hit))
+            find_hit(settings, &descriptor, stream->worker->now_ns, &hit))
             insert_hit(hits, count++, &hit);
     return count;
 }

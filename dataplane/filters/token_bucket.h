@@ -42,6 +42,12 @@ static inline uint64_t token_time(uint64_t now_ns)
     return now_ns * TOKEN_UNITS_PER_NS;
 }
 
+/* The word of an empty bucket. */
+static inline uint64_t token_bucket_empty(const struct token_rate *rate, uint64_t now_ns)
+{
+    return token_time(now_ns) + rate->window;
+}
+
 /* Takes count tokens, or none and returns false where there are fewer. */
 static inline bool token_bucket_take(uint64_t *full_at, const struct token_rate *rate,
                                      uint64_t now_ns, uint64_t count)

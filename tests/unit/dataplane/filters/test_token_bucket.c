@@ -115,7 +115,7 @@ static void *take_keyed(void *arg)
 {
     struct taker *taker = arg;
     for (uint64_t i = 0; i < TRIES; i++) {
-        uint64_t *bucket = keyed_bucket_find(taker->keyed, tag_of(i % 1000));
+        uint64_t *bucket = keyed_bucket_find(taker->keyed, tag_of(i % 1000), UINT64_MAX);
         taker->taken += token_bucket_take(bucket, &taker->rate, day, 1);
     }
     return NULL;
@@ -152,21 +152,47 @@ START_TEST(a_flood_of_keys_does_not_forgive_an_offender)
     struct shared_state *state = keyed_buckets_get(load.load.shared);
     struct keyed_buckets *keyed = shared_state_object(state);
     struct token_rate rate = token_rate_of(10, 10, 3600 * second);
-    uint64_t offender = tag_of(UINT64_MAX);
-    while (token_bucket_take(keyed_bucket_find(keyed, offender), &rate, day, 1))
+    uint64_t offender = tag_of(UINT64_MAX), empty = token_bucket_empty(&rate, day);
+    while (token_bucket_take(keyed_bucket_find(keyed, offender, empty), &rate, day, 1))
         ;
     unsigned forgiven = 0, refused = 0;
     for (uint64_t i = 0; i < 4ull * KEYED_BUCKETS_MAX; i++) {
-        refused += !token_bucket_take(keyed_bucket_find(keyed, tag_of(i)), &rate, day, 1);
+        refused += !token_bucket_take(keyed_bucket_find(keyed, tag_of(i), empty), &rate, day, 1);
         if (i % 4096 == 0)
-            forgiven += token_bucket_take(keyed_bucket_find(keyed, offender), &rate, day, 1);
+            forgiven += token_bucket_take(keyed_bucket_find(keyed, offender, empty), &rate, day, 1);
     }
     ck_assert_uint_eq(forgiven, 0);
     /* Four times as many keys as buckets, all within the hour: some are refused for others. */
     ck_assert_uint_lt(refused, KEYED_BUCKETS_MAX);
     /* When all is full again, so is the offender's bucket, and a new key starts full. */
-    uint64_t *bucket = keyed_bucket_find(keyed, tag_of(UINT64_MAX - 1));
+    uint64_t *bucket = keyed_bucket_find(keyed, tag_of(UINT64_MAX - 1), empty);
     ck_assert_uint_eq(token_bucket_tokens(bucket, &rate, day + 3600 * second), 10);
+    shared_state_unref(state);
+    fake_load_done(&load);
+}
+END_TEST
+
+/* Tags of one group, as many as it has slots, and one more. */
+START_TEST(a_limit_per_second_does_not_wait_for_what_a_limit_per_day_has_used_up)
+{
+    enum { GROUP_SLOTS = 8, GROUPS = KEYED_BUCKETS_MAX / GROUP_SLOTS };
+    struct fake_load load;
+    fake_load_init(&load);
+    struct shared_state *state = keyed_buckets_get(load.load.shared);
+    struct keyed_buckets *keyed = shared_state_object(state);
+    struct token_rate per_day = token_rate_of(10, 10, day),
+                      per_second = token_rate_of(10, 10, second);
+    uint64_t empty_day = token_bucket_empty(&per_day, day), tag = GROUPS + 1;
+    for (int i = 0; i < GROUP_SLOTS; i++, tag += GROUPS)
+        while (token_bucket_take(keyed_bucket_find(keyed, tag, empty_day), &per_day, day, 1))
+            ;
+    uint64_t now = day;
+    uint64_t *bucket = keyed_bucket_find(keyed, tag, token_bucket_empty(&per_second, now));
+    ck_assert(!token_bucket_take(bucket, &per_second, now, 1));
+    now += second / 10;
+    bucket = keyed_bucket_find(keyed, tag, token_bucket_empty(&per_second, now));
+    ck_assert(token_bucket_take(bucket, &per_second, now, 1));
+    ck_assert(!token_bucket_take(bucket, &per_second, now, 1));
     shared_state_unref(state);
     fake_load_done(&load);
 }
@@ -176,4 +202,5 @@ TEST_MAIN("token_bucket", a_new_bucket_is_full_and_refills_continuously,
           several_tokens_are_taken_together_or_not_at_all, extreme_rates_neither_overflow_nor_stick,
           the_rate_is_never_exceeded, threads_together_take_no_more_than_there_is,
           threads_that_meet_new_keys_at_once_give_each_key_one_bucket,
-          a_flood_of_keys_does_not_forgive_an_offender)
+          a_flood_of_keys_does_not_forgive_an_offender,
+          a_limit_per_second_does_not_wait_for_what_a_limit_per_day_has_used_up)
