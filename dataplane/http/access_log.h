@@ -1,7 +1,8 @@
 /*
  * Access logs: one line per request, written by a thread of its own. A worker renders a finished
  * line into its own bounded ring; where the ring is full the line is dropped and counted: a slow
- * disk or a stopped terminal never holds up a request.
+ * disk or a stopped terminal never holds up a request, and a reader that does not read never the
+ * other logs.
  *
  * Limits: ACCESS_LOG_LINE_BYTES_MAX a line (values are shortened to fit, JSON stays well-formed),
  * ACCESS_LOG_RING_BYTES of lines waiting per worker.
@@ -32,7 +33,8 @@ void access_log_writer_free(struct access_log_writer *writer);
 void access_log_writer_reopen(struct access_log_writer *writer);
 /* Lines dropped so far because a ring was full, or could not be written. Any thread. */
 uint64_t access_log_writer_dropped(const struct access_log_writer *writer);
-/* Waits until all that was logged before this call is written. For tests and shutdown. */
+/* Waits until all that was logged before this call is written, where its reader takes it. For tests.
+ */
 void access_log_writer_flush(struct access_log_writer *writer);
 
 /* Compiles message into load->arena; its file is opened at once (a shared state in load->states),

@@ -20,7 +20,7 @@
 enum {
     BATCH_MS = 10,
     SINK_BUFFER_BYTES = 64 * 1024,
-    WRITE_WAIT_MS = 100,
+    RETRY_MS = 100,      /* while a sink takes nothing */
     STOP_WAIT_MS = 2000, /* at shutdown, for a reader that does not read */
 };
 
@@ -46,6 +46,7 @@ struct access_log_sink {
     bool is_standard; /* not ours to reopen or close */
     bool is_regular;  /* a file: writes do not block for long */
     bool is_retired;  /* under writer->mutex */
+    bool is_in_line;  /* the beginning of a line is written, its rest is not */
     size_t len;
     char buffer[SINK_BUFFER_BYTES];
 };
@@ -121,41 +122,69 @@ void access_log_writer_put(struct access_log_writer *writer, uint32_t worker,
 
 /* --- writing --- */
 
-/* Waits until fd takes bytes; false where the proxy stops and nobody reads. */
-static bool wait_writable(const struct access_log_writer *writer, int fd)
+static uint64_t ms_until(uint64_t end_ms)
 {
-    struct pollfd poll_fd = {.fd = fd, .events = POLLOUT};
-    while (poll(&poll_fd, 1, WRITE_WAIT_MS) <= 0)
-        if (__atomic_load_n(&writer->is_stopping, __ATOMIC_ACQUIRE) &&
-            clock_monotonic_ms() > writer->stop_at_ms)
-            return false;
-    return true;
+    uint64_t now_ms = clock_monotonic_ms();
+    return now_ms < end_ms ? end_ms - now_ms : 0;
 }
 
-/* Writes what sink has collected. What cannot be written is lost and counted. */
+/* Whether sink takes bytes now. A reader that does not read is waited for only at the end, and not
+ * for long: other sinks have readers of their own. */
+static bool is_writable(const struct access_log_sink *sink)
+{
+    const struct access_log_writer *writer = sink->writer;
+    bool is_last = __atomic_load_n(&writer->is_stopping, __ATOMIC_ACQUIRE);
+    struct pollfd poll_fd = {.fd = sink->fd, .events = POLLOUT};
+    return sink->is_regular ||
+           poll(&poll_fd, 1, is_last ? (int)ms_until(writer->stop_at_ms) : 0) > 0;
+}
+
+/* Takes the first len bytes out of the buffer. */
+static void sink_drop(struct access_log_sink *sink, size_t len)
+{
+    sink->is_in_line = len ? sink->buffer[len - 1] != '\n' : sink->is_in_line;
+    memmove(sink->buffer, sink->buffer + len, sink->len - len);
+    sink->len -= len;
+}
+
+static void count_lost(struct access_log_writer *writer, uint64_t lines)
+{
+    if (lines)
+        __atomic_add_fetch(&writer->unwritten, lines, __ATOMIC_RELAXED);
+}
+
+/* The lines in the buffer cannot be written: they are lost and counted. The rest of one of which
+ * the beginning is written stays, to be the first when writing is possible again: the line behind
+ * it begins a line. */
+static void sink_lose(struct access_log_sink *sink)
+{
+    const char *end = sink->is_in_line ? memchr(sink->buffer, '\n', sink->len) : NULL;
+    size_t kept = end ? (size_t)(end - sink->buffer) + 1 : 0;
+    uint64_t lost = 0;
+    for (size_t i = kept; i < sink->len; i++)
+        lost += sink->buffer[i] == '\n';
+    count_lost(sink->writer, lost);
+    sink->len = kept;
+}
+
+/* Writes what sink has collected, as far as it is taken. */
 static void sink_flush(struct access_log_sink *sink)
 {
     size_t at = 0;
-    while (at < sink->len) {
+    bool has_failed = false;
+    while (at < sink->len && !has_failed && is_writable(sink)) {
         /* A pipe that is ready takes this much without blocking. */
         size_t len = sink->len - at;
         if (!sink->is_regular && len > 4096)
             len = 4096;
-        if (!sink->is_regular && !wait_writable(sink->writer, sink->fd))
-            break;
         ssize_t written = write(sink->fd, sink->buffer + at, len);
-        if (written < 0 && (errno == EINTR || errno == EAGAIN))
-            continue;
-        if (written < 0)
-            break;
-        at += (size_t)written;
+        if (written > 0)
+            at += (size_t)written;
+        has_failed = written < 0 && errno != EINTR && errno != EAGAIN;
     }
-    uint64_t lost = 0;
-    for (; at < sink->len; at++)
-        lost += sink->buffer[at] == '\n';
-    if (lost)
-        __atomic_add_fetch(&sink->writer->unwritten, lost, __ATOMIC_RELAXED);
-    sink->len = 0;
+    sink_drop(sink, at);
+    if (has_failed)
+        sink_lose(sink);
 }
 
 /* Moves what is in the ring to the sinks; returns whether there was anything. */
@@ -170,8 +199,12 @@ static bool drain_ring(struct ring *ring)
         struct access_log_sink *sink = record.sink;
         if (record.len > SINK_BUFFER_BYTES - sink->len)
             sink_flush(sink);
-        ring_copy_out(ring, tail + sizeof record, sink->buffer + sink->len, record.len);
-        sink->len += record.len;
+        if (record.len <= SINK_BUFFER_BYTES - sink->len) {
+            ring_copy_out(ring, tail + sizeof record, sink->buffer + sink->len, record.len);
+            sink->len += record.len;
+        } else {
+            count_lost(sink->writer, 1);
+        }
         tail += sizeof record + record.len;
         __atomic_store_n(&ring->tail, tail, __ATOMIC_RELEASE);
     }
@@ -203,9 +236,10 @@ static void sink_reopen(struct access_log_sink *sink)
     sink->fd = fd;
 }
 
-/* One round: everything that was put in before it began gets written. Holds no lock while it
- * writes; sinks are freed by this thread only. */
-static bool drain_all(struct access_log_writer *writer)
+/* One round: everything that was put in before it began gets written, where it is taken. Holds no
+ * lock while it writes; sinks are freed by this thread only. Returns whether there were lines;
+ * *ret_is_behind: some sink has not taken all. */
+static bool drain_all(struct access_log_writer *writer, bool *ret_is_behind)
 {
     pthread_mutex_lock(&writer->mutex);
     struct access_log_sink *sinks = writer->sinks;
@@ -232,12 +266,16 @@ static bool drain_all(struct access_log_writer *writer)
     bool had_lines = false;
     for (uint32_t i = 0; i < writer->ring_count; i++)
         had_lines |= drain_ring(&writer->rings[i]);
-    for (struct access_log_sink *sink = sinks; sink; sink = sink->next)
+    *ret_is_behind = false;
+    for (struct access_log_sink *sink = sinks; sink; sink = sink->next) {
         sink_flush(sink);
+        *ret_is_behind |= sink->len > 0;
+    }
     while (retired) {
         struct access_log_sink *sink = retired;
         retired = sink->next;
         sink_flush(sink);
+        sink_lose(sink);
         sink_free(sink);
     }
     pthread_mutex_lock(&writer->mutex);
@@ -256,13 +294,13 @@ static bool has_work(struct access_log_writer *writer)
            __atomic_load_n(&writer->wants_reopen, __ATOMIC_ACQUIRE);
 }
 
-/* Sleeps until there is something to do. */
-static void sleep_until_woken(struct access_log_writer *writer)
+/* Sleeps until there is something to do, or for so long (-1: for ever). */
+static void sleep_until_woken(struct access_log_writer *writer, int at_most_ms)
 {
     struct pollfd poll_fd = {.fd = writer->wake_fd, .events = POLLIN};
     __atomic_store_n(&writer->is_asleep, 1, __ATOMIC_SEQ_CST);
     if (!has_work(writer))
-        poll(&poll_fd, 1, -1);
+        poll(&poll_fd, 1, at_most_ms);
     __atomic_store_n(&writer->is_asleep, 0, __ATOMIC_SEQ_CST);
     uint64_t count;
     ssize_t got = read(writer->wake_fd, &count, sizeof count);
@@ -272,13 +310,14 @@ static void sleep_until_woken(struct access_log_writer *writer)
 static void *run(void *arg)
 {
     struct access_log_writer *writer = arg;
+    bool is_behind;
     while (!__atomic_load_n(&writer->is_stopping, __ATOMIC_ACQUIRE)) {
-        if (drain_all(writer))
+        if (drain_all(writer, &is_behind))
             poll(NULL, 0, BATCH_MS);
         else
-            sleep_until_woken(writer);
+            sleep_until_woken(writer, is_behind ? RETRY_MS : -1);
     }
-    drain_all(writer);
+    drain_all(writer, &is_behind);
     return NULL;
 }
 

@@ -3,7 +3,9 @@
 #include "tests/support/test.h"
 
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -148,6 +150,64 @@ START_TEST(a_reader_that_does_not_read_costs_lines_and_no_time)
 }
 END_TEST
 
+START_TEST(a_reader_that_does_not_read_costs_the_other_logs_nothing)
+{
+    char fifo[sizeof path + 2];
+    setup(1);
+    snprintf(fifo, sizeof fifo, "%s.p", path);
+    ck_assert_int_eq(mkfifo(fifo, 0600), 0);
+    FILE *reader = fopen(fifo, "r+");
+    ck_assert_int_eq(try_log(fifo, TEXT("%REQ(X-A)%\\n"), ""), 0);
+    fake.listener.access_log_count++;
+    add_log(TEXT("%REQ(:PATH)%\\n"), "");
+    char value[4000];
+    memset(value, 'a', sizeof value);
+    header_list_set_name(&fake.stream.request.headers, STR("x-a"),
+                         (struct str){.data = value, .len = sizeof value});
+    for (int i = 0; i < 500; i++) {
+        access_log_stream(&fake.stream);
+        if (i % 100 == 0)
+            access_log_writer_flush(writer);
+    }
+    const char *text = content();
+    ck_assert_uint_eq(strlen(text), 500 * strlen("/a\n"));
+    uint64_t dropped = access_log_writer_dropped(writer);
+    ck_assert_uint_gt(dropped, 0);
+    /* And its own lines are whole when it goes on. */
+    char line[sizeof value + 8];
+    for (uint64_t i = 0; i < 500 - dropped; i++) {
+        ck_assert_ptr_nonnull(fgets(line, sizeof line, reader));
+        ck_assert_uint_eq(strlen(line), sizeof value + 1);
+    }
+    fclose(reader);
+    unlink(fifo);
+    teardown();
+}
+END_TEST
+
+/* A limit on the size of files stands for a full disk. */
+START_TEST(a_full_disk_costs_lines_and_tears_none)
+{
+    setup(1);
+    signal(SIGXFSZ, SIG_IGN);
+    struct rlimit none, small;
+    getrlimit(RLIMIT_FSIZE, &none);
+    small = (struct rlimit){.rlim_cur = 8, .rlim_max = none.rlim_max};
+    add_log(TEXT("0123%REQ(:PATH)%\\n"), "");
+    setrlimit(RLIMIT_FSIZE, &small);
+    for (int i = 0; i < 5; i++) {
+        access_log_stream(&fake.stream);
+        access_log_writer_flush(writer);
+    }
+    ck_assert_str_eq(content(), "0123/a\n0");
+    ck_assert_uint_eq(access_log_writer_dropped(writer), 3);
+    setrlimit(RLIMIT_FSIZE, &none);
+    access_log_stream(&fake.stream);
+    ck_assert_str_eq(content(), "0123/a\n0123/a\n0123/a\n");
+    teardown();
+}
+END_TEST
+
 /* One worker of several, each with its own ring. */
 static void *log_many(void *arg)
 {
@@ -218,5 +278,7 @@ END_TEST
 
 TEST_MAIN("access_log", a_line_is_written_for_each_log_that_wants_it,
           a_file_is_opened_again_after_it_was_moved, a_long_line_is_shortened_and_stays_json,
-          a_reader_that_does_not_read_costs_lines_and_no_time, workers_log_at_the_same_time,
+          a_reader_that_does_not_read_costs_lines_and_no_time,
+          a_reader_that_does_not_read_costs_the_other_logs_nothing,
+          a_full_disk_costs_lines_and_tears_none, workers_log_at_the_same_time,
           lines_of_a_log_that_goes_are_still_written, a_path_that_cannot_be_written_is_refused)
