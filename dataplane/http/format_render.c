@@ -227,6 +227,35 @@ static void set_time(struct value *value, struct str format, uint64_t wall_us)
 
 /* --- one operator --- */
 
+/* Those that print a text which the stream has. */
+static struct str text_of(const struct http_stream *stream, enum format_operator operation)
+{
+    static const size_t offsets[] = {
+        [FORMAT_UPSTREAM_HOST] = offsetof(struct http_stream, upstream_host),
+        [FORMAT_UPSTREAM_REMOTE_ADDRESS] = offsetof(struct http_stream, upstream_host),
+        [FORMAT_UPSTREAM_CLUSTER] = offsetof(struct http_stream, upstream_cluster),
+        [FORMAT_UPSTREAM_LOCAL_ADDRESS] = offsetof(struct http_stream, upstream_local_address),
+        [FORMAT_UPSTREAM_TRANSPORT_FAILURE_REASON] = offsetof(struct http_stream, upstream_failure),
+        [FORMAT_DOWNSTREAM_DIRECT_REMOTE_ADDRESS] = offsetof(struct http_stream, remote_address),
+        [FORMAT_DOWNSTREAM_LOCAL_ADDRESS] = offsetof(struct http_stream, local_address),
+    };
+    ASSERT(operation < sizeof offsets / sizeof *offsets && offsets[operation]);
+    return *(const struct str *)((const char *)stream + offsets[operation]);
+}
+
+static void set_duration_of(struct value *value, const struct http_stream *stream,
+                            enum format_operator operation)
+{
+    if (operation == FORMAT_DURATION)
+        set_duration(value, stream->start_ns, latest_ns(stream));
+    else if (operation == FORMAT_REQUEST_DURATION)
+        set_duration(value, stream->start_ns, stream->request_end_ns);
+    else if (operation == FORMAT_RESPONSE_DURATION)
+        set_duration(value, stream->start_ns, stream->upstream_first_byte_ns);
+    else
+        set_duration(value, stream->upstream_first_byte_ns, stream->end_ns);
+}
+
 static void set_value(struct value *value, const struct format_piece *piece,
                       const struct format_input *input)
 {
@@ -258,48 +287,30 @@ static void set_value(struct value *value, const struct format_piece *piece,
     case FORMAT_BYTES_SENT:
         set_number(value, stream->response_body_bytes);
         break;
-    case FORMAT_DURATION:
-        set_duration(value, stream->start_ns, latest_ns(stream));
-        break;
-    case FORMAT_REQUEST_DURATION:
-        set_duration(value, stream->start_ns, stream->request_end_ns);
-        break;
-    case FORMAT_RESPONSE_DURATION:
-        set_duration(value, stream->start_ns, stream->upstream_first_byte_ns);
-        break;
-    case FORMAT_RESPONSE_TX_DURATION:
-        set_duration(value, stream->upstream_first_byte_ns, stream->end_ns);
-        break;
-    case FORMAT_UPSTREAM_HOST:
-    case FORMAT_UPSTREAM_REMOTE_ADDRESS:
-        set_string(value, stream->upstream_host);
-        break;
-    case FORMAT_UPSTREAM_CLUSTER:
-        set_string(value, stream->upstream_cluster);
-        break;
-    case FORMAT_UPSTREAM_LOCAL_ADDRESS:
-        set_string(value, stream->upstream_local_address);
-        break;
-    case FORMAT_UPSTREAM_TRANSPORT_FAILURE_REASON:
-        set_string(value, stream->upstream_failure);
-        break;
     case FORMAT_UPSTREAM_REQUEST_ATTEMPT_COUNT:
         set_number(value, stream->attempts);
         break;
-    case FORMAT_DOWNSTREAM_REMOTE_ADDRESS:
-        set_client_address(value, stream, true);
+    case FORMAT_DURATION:
+    case FORMAT_REQUEST_DURATION:
+    case FORMAT_RESPONSE_DURATION:
+    case FORMAT_RESPONSE_TX_DURATION:
+        set_duration_of(value, stream, piece->operation);
         break;
-    case FORMAT_DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT:
-        set_client_address(value, stream, false);
-        break;
+    case FORMAT_UPSTREAM_HOST:
+    case FORMAT_UPSTREAM_REMOTE_ADDRESS:
+    case FORMAT_UPSTREAM_CLUSTER:
+    case FORMAT_UPSTREAM_LOCAL_ADDRESS:
+    case FORMAT_UPSTREAM_TRANSPORT_FAILURE_REASON:
     case FORMAT_DOWNSTREAM_DIRECT_REMOTE_ADDRESS:
-        set_string(value, stream->remote_address);
+    case FORMAT_DOWNSTREAM_LOCAL_ADDRESS:
+        set_string(value, text_of(stream, piece->operation));
+        break;
+    case FORMAT_DOWNSTREAM_REMOTE_ADDRESS:
+    case FORMAT_DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT:
+        set_client_address(value, stream, piece->operation == FORMAT_DOWNSTREAM_REMOTE_ADDRESS);
         break;
     case FORMAT_DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT:
         set_address_without_port(value, stream->remote_address);
-        break;
-    case FORMAT_DOWNSTREAM_LOCAL_ADDRESS:
-        set_string(value, stream->local_address);
         break;
     case FORMAT_DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT:
         set_address_without_port(value, stream->local_address);
