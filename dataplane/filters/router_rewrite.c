@@ -155,7 +155,9 @@ int router_redirect_location(struct http_stream *stream, const struct route *rou
     int err = redirect_path(stream, route, &path);
     if (err)
         return err;
-    struct str parts[] = {scheme, STR("://"), host, port, path};
-    *ret_location = join(&stream->arena, parts, 5);
+    /* Without its slash, what a rewrite has left of a path would be part of the host: "@evil". */
+    struct str slash = path.len && path.data[0] == '/' ? STR("") : STR("/");
+    struct str parts[] = {scheme, STR("://"), host, port, slash, path};
+    *ret_location = join(&stream->arena, parts, 6);
     return 0;
 }

@@ -376,9 +376,23 @@ START_TEST(a_redirect_to_the_canonical_path_stays_on_the_host)
 }
 END_TEST
 
+START_TEST(a_redirect_whose_rewrite_takes_the_slash_stays_on_the_host)
+{
+    struct scene scene = set_up();
+    use_routes(&scene,
+               "name: r\nvirtual_hosts: [{name: v, domains: ['*'], routes: [{match: {prefix: "
+               "/}, redirect: {regex_rewrite: {pattern: {regex: '^/(.*)$'}, substitution: "
+               "'\\1'}}}]}]\n");
+    ck_assert_contains(rig_get(scene.rig, "GET /@evil.test/x?y HTTP/1.1\r\nHost: a\r\n\r\n"),
+                       "\r\nlocation: http://a/@evil.test/x?y\r\n");
+    tear_down(&scene);
+}
+END_TEST
+
 TEST_MAIN("answers", answers_of_our_own_are_envoys, grpc_clients_are_told_in_grpcs_way,
           what_belongs_to_a_connection_stays_on_it, http_10_clients_get_bodies_they_understand,
           requests_are_rewritten_as_their_route_says,
           the_address_towards_the_server_is_known_with_and_without_a_body,
           a_missing_arm_keeps_its_share, the_client_address_is_the_one_that_trusted_proxies_name,
-          a_redirect_to_the_canonical_path_stays_on_the_host)
+          a_redirect_to_the_canonical_path_stays_on_the_host,
+          a_redirect_whose_rewrite_takes_the_slash_stays_on_the_host)
