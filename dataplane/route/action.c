@@ -165,9 +165,6 @@ static int set_host_rewrite(struct filter_load *load,
     case ENVOY__CONFIG__ROUTE__V3__ROUTE_ACTION__HOST_REWRITE_SPECIFIER_HOST_REWRITE_LITERAL:
         return copy_header_text(load->arena, message->host_rewrite_literal, "host_rewrite_literal",
                                 &forward->host_rewrite, msg);
-    case ENVOY__CONFIG__ROUTE__V3__ROUTE_ACTION__HOST_REWRITE_SPECIFIER_AUTO_HOST_REWRITE:
-        forward->auto_host_rewrite = message->auto_host_rewrite->value;
-        return 0;
     case ENVOY__CONFIG__ROUTE__V3__ROUTE_ACTION__HOST_REWRITE_SPECIFIER_HOST_REWRITE_HEADER: {
         char *name = arena_copy_string(load->arena, message->host_rewrite_header);
         for (char *c = name; *c; c++)
@@ -179,6 +176,7 @@ static int set_host_rewrite(struct filter_load *load,
         return errmsg_set(msg, ERR_UNSUPPORTED, "host_rewrite_path_regex is not supported");
     case ENVOY__CONFIG__ROUTE__V3__ROUTE_ACTION__HOST_REWRITE_SPECIFIER_HOST_REWRITE:
         return errmsg_set(msg, ERR_UNSUPPORTED, "host_rewrite is not supported");
+    case ENVOY__CONFIG__ROUTE__V3__ROUTE_ACTION__HOST_REWRITE_SPECIFIER_AUTO_HOST_REWRITE:
     case ENVOY__CONFIG__ROUTE__V3__ROUTE_ACTION__HOST_REWRITE_SPECIFIER__NOT_SET:
     case _ENVOY__CONFIG__ROUTE__V3__ROUTE_ACTION__HOST_REWRITE_SPECIFIER__CASE_IS_INT_SIZE:
         break;

@@ -42,7 +42,6 @@ struct route_forward {
     struct str regex_substitution;
     struct str host_rewrite; /* empty: none */
     struct str host_rewrite_header;
-    bool auto_host_rewrite;
 };
 
 struct route_redirect {

@@ -91,7 +91,7 @@ const struct honoured_row honoured_rows[] = {
     {&envoy__config__route__v3__filter_config__descriptor, "config is_optional disabled"},
     {&envoy__config__route__v3__route_action__descriptor,
      "cluster cluster_header weighted_clusters cluster_specifier_plugin metadata_match "
-     "prefix_rewrite host_rewrite_literal auto_host_rewrite host_rewrite_header "
+     "prefix_rewrite host_rewrite_literal host_rewrite_header "
      "host_rewrite_path_regex host_rewrite timeout rate_limits cluster_not_found_response_code "
      "idle_timeout regex_rewrite path_rewrite_policy path_rewrite"},
     {&envoy__config__route__v3__weighted_cluster__descriptor, "clusters"},
