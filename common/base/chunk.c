@@ -3,6 +3,11 @@
 #include "common/base/assert.h"
 #include "common/base/mem.h"
 
+enum {
+    SLICES_BEFORE_GATHERING = 16,         /* more than an ordinary message waits as */
+    GATHERED_BYTES_MAX = CHUNK_BYTES / 2, /* what is larger uses its chunk well enough */
+};
+
 void chunk_pool_init(struct chunk_pool *pool, size_t idle_max)
 {
     *pool = (struct chunk_pool){.idle_max = idle_max};
@@ -101,6 +106,41 @@ static void grow(struct slice_queue *queue)
     queue->head = 0;
 }
 
+/* Copies slice behind the last one, where nobody else has an eye on that chunk and it has room. */
+static bool copy_behind(struct slice *last, const struct slice *slice)
+{
+    struct chunk *chunk = last->chunk;
+    if (!chunk || chunk->refs > 1 || last->data + last->len != chunk->data + chunk->len ||
+        chunk->cap - chunk->len < slice->len)
+        return false;
+    memcpy(chunk->data + chunk->len, slice->data, slice->len);
+    chunk->len += (uint32_t)slice->len;
+    last->len += slice->len;
+    return true;
+}
+
+/* Where much waits, small pieces are put together. Each would keep the whole chunk that it lies in,
+ * among bytes of others: a peer that takes nothing while the other side sends a little at a time
+ * would cost many times the memory that `bytes` counts. Returns whether slice was taken. */
+static bool gather(struct slice_queue *queue, struct slice *slice)
+{
+    if (queue->count < SLICES_BEFORE_GATHERING || slice->len > GATHERED_BYTES_MAX)
+        return false;
+    struct slice *last = slice_at(queue, queue->count - 1);
+    if (copy_behind(last, slice)) {
+        chunk_unref(slice->chunk);
+        return true;
+    }
+    if (slice->chunk) {
+        struct slice copy = {.chunk = chunk_new(slice->chunk->pool, slice->len), .len = slice->len};
+        copy.data = memcpy(copy.chunk->data, slice->data, slice->len);
+        copy.chunk->len = (uint32_t)slice->len;
+        chunk_unref(slice->chunk);
+        *slice = copy;
+    }
+    return false;
+}
+
 void slice_queue_append(struct slice_queue *queue, struct slice slice)
 {
     if (!slice.len) {
@@ -114,6 +154,8 @@ void slice_queue_append(struct slice_queue *queue, struct slice slice)
         chunk_unref(slice.chunk); /* the neighbour holds one already */
         return;
     }
+    if (gather(queue, &slice))
+        return;
     if (queue->count == queue->cap)
         grow(queue);
     *slice_at(queue, queue->count++) = slice;

@@ -63,7 +63,8 @@ struct slice_queue {
 
 /* A zeroed queue is an empty one. */
 void slice_queue_done(struct slice_queue *queue);
-/* Takes slice's reference on its chunk. An empty slice is dropped. */
+/* Takes slice's reference on its chunk. An empty slice is dropped. In a long queue small slices are
+ * copied together, so that the memory kept is of the order of `bytes`. */
 void slice_queue_append(struct slice_queue *queue, struct slice slice);
 /* Appends everything in from to queue; from is empty then. */
 void slice_queue_move(struct slice_queue *queue, struct slice_queue *from);

@@ -132,5 +132,37 @@ START_TEST(moving_a_queue_empties_it)
 }
 END_TEST
 
+/* Each piece comes in a chunk of its own, as where other connections fill the rest of it. */
+START_TEST(small_pieces_that_wait_keep_few_chunks)
+{
+    static const size_t lens[] = {1, 100, 5000, 8192};
+    for (size_t i = 0; i < MODEL_MAX; i++)
+        model[i] = (char)(i * 31 >> 3);
+    for (size_t i = 0; i < sizeof lens / sizeof *lens; i++) {
+        struct chunk_pool pool;
+        struct slice_queue queue = {0};
+        chunk_pool_init(&pool, 4);
+        size_t to = 0;
+        for (; to + lens[i] + 2 < MODEL_MAX && to < 1000 * lens[i];) {
+            struct chunk *chunk = chunk_new(&pool, CHUNK_BYTES);
+            memcpy(chunk->data + 7, model + to, lens[i]);
+            chunk->len = 7 + (uint32_t)lens[i];
+            slice_queue_append(
+                &queue, (struct slice){.chunk = chunk, .data = chunk->data + 7, .len = lens[i]});
+            slice_queue_append(&queue, (struct slice){.data = model + to + lens[i], .len = 2});
+            to += lens[i] + 2;
+        }
+        ck_assert_uint_le(pool.live_count, 16 + 2 * (to / CHUNK_BYTES + 1));
+        ck_assert_uint_le(queue.count, 32 + 4 * (to / CHUNK_BYTES + 1));
+        size_t from = to / 3;
+        slice_queue_drop(&queue, from);
+        expect_same(&queue, from, to);
+        slice_queue_done(&queue);
+        chunk_pool_done(&pool);
+    }
+}
+END_TEST
+
 TEST_MAIN("chunk", a_chunk_goes_back_with_its_last_reference, a_queue_gives_back_the_bytes_put_in,
-          neighbours_in_a_chunk_become_one_slice, moving_a_queue_empties_it)
+          neighbours_in_a_chunk_become_one_slice, moving_a_queue_empties_it,
+          small_pieces_that_wait_keep_few_chunks)
