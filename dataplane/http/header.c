@@ -250,6 +250,43 @@ void header_list_append_name(struct header_list *list, struct str name, struct s
     append(list, header_id_of(name), name, value);
 }
 
+#define BIT(id) (1ull << HEADER_##id)
+
+/* Names whose lines Envoy joins as it reads them; of every other name each line stays. */
+static const uint64_t joined_names =
+    BIT(ACCEPT) | BIT(ACCEPT_ENCODING) | BIT(AUTHORIZATION) | BIT(CACHE_CONTROL) | BIT(ORIGIN) |
+    BIT(USER_AGENT) | BIT(VIA) | BIT(CONTENT_TYPE) | BIT(X_REQUEST_ID) | BIT(X_FORWARDED_FOR) |
+    BIT(X_FORWARDED_HOST) | BIT(X_FORWARDED_PORT) | BIT(X_FORWARDED_PROTO) |
+    BIT(X_FORWARDED_CLIENT_CERT) | BIT(GRPC_TIMEOUT) | BIT(TE);
+
+static void join_lines_of(struct header_list *list, enum header_id id)
+{
+    const struct header *first = header_list_find(list, id), *line = first;
+    size_t len = 0;
+    for (; line; line = header_list_find_next(list, line))
+        len += line->value.len + 1;
+    char *joined = arena_alloc(list->arena, len), *at = joined;
+    for (line = first; line; line = header_list_find_next(list, line)) {
+        if (line != first)
+            *at++ = ',';
+        if (line->value.len)
+            at = mempcpy(at, line->value.data, line->value.len);
+    }
+    header_list_set(list, id, (struct str){.data = joined, .len = (size_t)(at - joined)});
+}
+
+void header_list_join_lines(struct header_list *list)
+{
+    uint64_t seen = 0, repeated = 0;
+    for (uint32_t i = 0; i < list->len; i++) {
+        uint64_t bit = 1ull << list->items[i].id;
+        repeated |= seen & bit;
+        seen |= bit;
+    }
+    for (repeated &= joined_names; repeated; repeated &= repeated - 1)
+        join_lines_of(list, (enum header_id)__builtin_ctzll(repeated));
+}
+
 struct str header_next_token(struct str *list)
 {
     while (list->len) {
@@ -261,8 +298,6 @@ struct str header_next_token(struct str *list)
     }
     return (struct str){0};
 }
-
-#define BIT(id) (1ull << HEADER_##id)
 
 /* What a connection line cannot take away: framing, identity and routing. */
 static const uint64_t never_nominated =

@@ -176,6 +176,11 @@ static inline void header_set_value(struct header *header, struct str value)
     header->flags &= (uint8_t)~HEADER_IS_CHECKED;
 }
 
+/* Joins several lines of one name into one "a,b", in the arena, where the name is one for which
+ * Envoy does so as it reads a request (accept, authorization, user-agent, x-forwarded-for, …): so
+ * everybody behind, filters and servers, sees the same value. */
+void header_list_join_lines(struct header_list *list);
+
 /* The next element of a comma-separated list, trimmed, and takes it off *list; empty elements are
  * skipped. len 0 where none is left. */
 struct str header_next_token(struct str *list);

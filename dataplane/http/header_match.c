@@ -133,32 +133,6 @@ static struct str pseudo_value(const struct http_request *request, struct str na
     }
 }
 
-#define BIT(id) (1ull << HEADER_##id)
-
-/* Names whose lines Envoy joins into one value as it reads them; of every other name each line is a
- * value of its own. */
-static const uint64_t joined_names =
-    BIT(ACCEPT) | BIT(ACCEPT_ENCODING) | BIT(AUTHORIZATION) | BIT(CACHE_CONTROL) | BIT(ORIGIN) |
-    BIT(USER_AGENT) | BIT(VIA) | BIT(CONTENT_TYPE) | BIT(X_REQUEST_ID) | BIT(X_FORWARDED_FOR) |
-    BIT(X_FORWARDED_HOST) | BIT(X_FORWARDED_PORT) | BIT(X_FORWARDED_PROTO) |
-    BIT(X_FORWARDED_CLIENT_CERT) | BIT(GRPC_TIMEOUT) | BIT(TE);
-
-/* All lines with the name of first as one value, in the arena of the headers. */
-static struct str join_lines(const struct header_list *headers, const struct header *first)
-{
-    size_t len = 0;
-    for (const struct header *line = first; line; line = header_list_find_next(headers, line))
-        len += line->value.len + 1;
-    char *joined = arena_alloc(headers->arena, len), *at = joined;
-    for (const struct header *line = first; line; line = header_list_find_next(headers, line)) {
-        if (line != first)
-            *at++ = ',';
-        if (line->value.len)
-            at = mempcpy(at, line->value.data, line->value.len);
-    }
-    return (struct str){.data = joined, .len = (size_t)(at - joined)};
-}
-
 static const struct header *first_line(const struct header_list *headers, enum header_id id,
                                        struct str name)
 {
@@ -176,8 +150,6 @@ struct str header_match_value(const struct http_request *request, enum header_id
     const struct header *first = first_line(&request->headers, id, name);
     if (!first)
         return (struct str){0};
-    if ((joined_names >> id & 1) && header_list_find_next(&request->headers, first))
-        return join_lines(&request->headers, first);
     return first->value.data ? first->value : STR("");
 }
 
@@ -204,13 +176,14 @@ static enum match_result test_value(const struct header_match *match, struct str
                : MATCH_NO;
 }
 
-/* Whether any of the lines matches: so Envoy takes several lines of one name. */
+/* Whether any of the lines matches: so Envoy takes several lines of one name, where it has not made
+ * them one (header_list_join_lines). */
 static enum match_result test_lines(const struct header_match *match,
                                     const struct http_request *request, struct str value)
 {
     const struct header_list *headers = &request->headers;
     enum match_result result = test_value(match, value);
-    if (result != MATCH_NO || match->name.data[0] == ':' || (joined_names >> match->id & 1))
+    if (result != MATCH_NO || match->name.data[0] == ':')
         return result;
     const struct header *line = first_line(headers, match->id, match->name);
     while (result == MATCH_NO && line && (line = header_list_find_next(headers, line)))

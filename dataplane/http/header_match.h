@@ -17,16 +17,14 @@ struct header_match;
 int header_match_new(struct filter_load *load,
                      Envoy__Config__Route__V3__HeaderMatcher *const *messages, size_t count,
                      const struct header_match **ret_matches, struct errmsg *msg) MUST_CHECK;
-/* Whether all count conditions hold. As in Envoy 1.40, where a name has several lines it is enough
- * that one of them matches, but for some common names (accept, authorization, x-forwarded-for, …)
- * whose lines are one value, joined by ','. ":method", ":path", ":authority" ("host") and ":scheme"
- * are names too. is_tls: what :scheme is where the client did not say. Joined values are put into
- * the arena of the headers. */
+/* Whether all count conditions hold. As in Envoy 1.40, where a name has several lines (which were
+ * not joined by header_list_join_lines) it is enough that one of them matches. ":method", ":path",
+ * ":authority" ("host") and ":scheme" are names too. is_tls: what :scheme is where the client did
+ * not say. */
 enum match_result header_match_all(const struct header_match *matches, size_t count,
                                    const struct http_request *request, bool is_tls);
 
-/* The value of a (pseudo) header: of its first line, or of all where they are joined; data NULL
- * where there is none. */
+/* The value of a (pseudo) header, of its first line; data NULL where there is none. */
 struct str header_match_value(const struct http_request *request, enum header_id id,
                               struct str name, bool is_tls);
 

@@ -308,6 +308,7 @@ void http_stream_start(struct http_stream *stream, bool is_end)
     if (!check_request(stream))
         return;
     header_list_strip_hop_by_hop(&stream->request.headers);
+    header_list_join_lines(&stream->request.headers);
     forwarding_normalise_host(stream);
     header_mutations_apply(stream->listener->early_header_mutations, stream,
                            &stream->request.headers);

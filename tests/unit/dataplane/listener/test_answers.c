@@ -180,6 +180,29 @@ START_TEST(what_belongs_to_a_connection_stays_on_it)
 }
 END_TEST
 
+START_TEST(lines_that_envoy_joins_are_one_for_everybody)
+{
+    struct scene scene = set_up();
+    use_routes(&scene,
+               "name: r\nvirtual_hosts: [{name: v, domains: ['*'], routes: [{match: {prefix: "
+               "/, headers: [{name: authorization, string_match: {exact: 'a,,b'}}]}, route: "
+               "{cluster: a}}]}]\n");
+    int client = rig_connect(scene.rig);
+    rig_send(client, "GET / HTTP/1.1\r\nHost: h\r\nAuthorization: a\r\nX-A: 1\r\nAccept: c\r\n"
+                     "Authorization:\r\nX-A: 2\r\nX-Forwarded-For: 1.1.1.1\r\nAuthorization: b\r\n"
+                     "X-Forwarded-For: 2.2.2.2\r\n\r\n");
+    int server = rig_accept(&scene.server);
+    const char *request = rig_read_message(server);
+    ck_assert_contains(request, "\r\nauthorization: a,,b\r\nx-a: 1\r\naccept: c\r\nx-a: 2\r\n"
+                                "x-forwarded-for: 1.1.1.1,2.2.2.2, 127.0.0.1\r\n");
+    rig_send(server, ok);
+    rig_read_message(client);
+    close(client);
+    close(server);
+    tear_down(&scene);
+}
+END_TEST
+
 START_TEST(http_10_clients_get_bodies_they_understand)
 {
     struct scene scene = set_up();
@@ -394,5 +417,6 @@ TEST_MAIN("answers", answers_of_our_own_are_envoys, grpc_clients_are_told_in_grp
           requests_are_rewritten_as_their_route_says,
           the_address_towards_the_server_is_known_with_and_without_a_body,
           a_missing_arm_keeps_its_share, the_client_address_is_the_one_that_trusted_proxies_name,
+          lines_that_envoy_joins_are_one_for_everybody,
           a_redirect_to_the_canonical_path_stays_on_the_host,
           a_redirect_whose_rewrite_takes_the_slash_stays_on_the_host)

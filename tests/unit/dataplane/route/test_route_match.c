@@ -86,6 +86,7 @@ static const char *match_random(const struct route_table *table, uint64_t random
 static const char *match(const struct route_table *table, const char *path, const char *headers)
 {
     fake_stream_request(&fake, "GET", path, headers);
+    header_list_join_lines(&fake.stream.request.headers);
     return match_random(table, 0);
 }
 
