@@ -239,6 +239,11 @@ CASES = [
     Case("te: trailers", "/exact", headers=[("TE", "trailers")]),
     Case("x-forwarded-proto of a client", "/exact", headers=[("X-Forwarded-Proto", "https")]),
     Case("forged identity", "/exact", headers=[("x-weir-consumer", "admin")]),
+    Case("forged client certificate", "/exact", headers=[("X-Forwarded-Client-Cert", "Hash=1")]),
+    Case("lines that are joined, and others", "/exact", headers=[
+        ("Authorization", "a"), ("User-Agent", "u"), ("x-a", "1"), ("Authorization", "b"),
+        ("Accept", "c"), ("x-a", "2"), ("Accept", "d"), ("Content-Type", "text/a"),
+        ("Content-Type", "text/b"), ("User-Agent", "v")]),
     Case("header with underscore", "/exact", headers=[("x_under", "1"), ("x-plain", "1")]),
     Case("expect: 100-continue", "/exact", method="POST", headers=[("Expect", "100-continue")],
          body=b"hello"),
