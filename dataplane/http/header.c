@@ -252,12 +252,14 @@ void header_list_append_name(struct header_list *list, struct str name, struct s
 
 #define BIT(id) (1ull << HEADER_##id)
 
-/* Names whose lines Envoy joins as it reads them; of every other name each line stays. */
+/* Names whose lines Envoy joins as it reads them; of every other name each line stays. (It joins
+ * those of some rare names too, which mean the same apart: if-match, pragma, cdn-loop, …) */
 static const uint64_t joined_names =
     BIT(ACCEPT) | BIT(ACCEPT_ENCODING) | BIT(AUTHORIZATION) | BIT(CACHE_CONTROL) | BIT(ORIGIN) |
     BIT(USER_AGENT) | BIT(VIA) | BIT(CONTENT_TYPE) | BIT(X_REQUEST_ID) | BIT(X_FORWARDED_FOR) |
     BIT(X_FORWARDED_HOST) | BIT(X_FORWARDED_PORT) | BIT(X_FORWARDED_PROTO) |
-    BIT(X_FORWARDED_CLIENT_CERT) | BIT(GRPC_TIMEOUT) | BIT(TE);
+    BIT(X_FORWARDED_CLIENT_CERT) | BIT(GRPC_TIMEOUT) | BIT(TE) | BIT(REFERER) | BIT(IF_NONE_MATCH) |
+    BIT(IF_MODIFIED_SINCE) | BIT(CONTENT_ENCODING);
 
 static void join_lines_of(struct header_list *list, enum header_id id)
 {

@@ -243,7 +243,9 @@ CASES = [
     Case("lines that are joined, and others", "/exact", headers=[
         ("Authorization", "a"), ("User-Agent", "u"), ("x-a", "1"), ("Authorization", "b"),
         ("Accept", "c"), ("x-a", "2"), ("Accept", "d"), ("Content-Type", "text/a"),
-        ("Content-Type", "text/b"), ("User-Agent", "v")]),
+        ("Content-Type", "text/b"), ("User-Agent", "v"), ("If-None-Match", "a"), ("Referer", "r"),
+        ("If-Modified-Since", "d"), ("If-Modified-Since", "e"), ("If-None-Match", "b"),
+        ("Referer", "s"), ("Content-Encoding", "x"), ("Content-Encoding", "y")]),
     Case("header with underscore", "/exact", headers=[("x_under", "1"), ("x-plain", "1")]),
     Case("expect: 100-continue", "/exact", method="POST", headers=[("Expect", "100-continue")],
          body=b"hello"),
