@@ -15,7 +15,10 @@
 
 enum filter_status {
     FILTER_CONTINUE,
-    FILTER_PAUSE,   /* the request waits until http_stream_resume, called from outside a hook */
+    /* The request waits, and its body stays unread, until http_stream_resume or http_stream_reply
+     * from outside a hook (behind worker_update_clock, as in every callback). The stream may end
+     * before, by the client or a timeout: on_destroy must stop whatever would call. */
+    FILTER_PAUSE,
     FILTER_REPLIED, /* the hook has called http_stream_reply, or taken the request (router) */
 };
 

@@ -335,6 +335,8 @@ void http_stream_resume(struct http_stream *stream)
     stream->is_paused = false;
     if (stream->response_has_started || stream->is_aborted)
         return;
+    worker_update_clock(stream->worker);
+    stream->last_activity_ns = stream->worker->now_ns; /* the time it was held is nobody's fault */
     stream->codec->resume_request(stream);
     run_filters(stream);
 }

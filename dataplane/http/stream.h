@@ -185,7 +185,7 @@ void http_stream_continue(struct http_stream *stream);
 /* Looks at the deadlines again after they were changed. */
 void http_stream_arm(struct http_stream *stream);
 /* Goes on behind the filter that returned FILTER_PAUSE for the request head; never from inside a
- * hook. */
+ * hook. Nothing happens where the request was answered meanwhile. */
 void http_stream_resume(struct http_stream *stream);
 
 #endif

@@ -251,6 +251,25 @@ START_TEST(a_client_that_expects_100_gets_it_when_its_request_goes_on)
 }
 END_TEST
 
+START_TEST(the_time_a_request_was_held_is_not_taken_from_the_servers)
+{
+    struct scene scene = start();
+    struct rig_config *config = config_of(&scene, (struct wait_settings){.for_ms = 2000});
+    config->listener->stream_idle_timeout_ms = 3000;
+    rig_publish(scene.rig, config);
+    int client = rig_connect(scene.rig);
+    rig_send(client, get);
+    int server = rig_accept(&scene.server);
+    rig_read_message(server);
+    rig_expect_silence(client, 2000);
+    rig_send(server, ok);
+    ck_assert_begins(rig_read_message(client), "HTTP/1.1 200 ");
+    close(client);
+    close(server);
+    tear_down(&scene);
+}
+END_TEST
+
 /* --- not going on ---------------------------------------------------------------------------- */
 
 START_TEST(a_held_request_may_be_refused_later_and_the_connection_goes_on)
@@ -442,6 +461,7 @@ TEST_MAIN("pause", a_held_request_goes_on_when_it_is_let_go,
           a_request_behind_a_held_one_waits_for_its_turn,
           the_body_of_a_held_request_stays_where_it_is_and_none_of_it_is_lost,
           a_client_that_expects_100_gets_it_when_its_request_goes_on,
+          the_time_a_request_was_held_is_not_taken_from_the_servers,
           a_held_request_may_be_refused_later_and_the_connection_goes_on,
           a_refusal_before_the_body_has_come_ends_the_connection,
           a_client_that_leaves_ends_its_held_request_whatever_it_had_sent,
