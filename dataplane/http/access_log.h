@@ -33,8 +33,7 @@ void access_log_writer_free(struct access_log_writer *writer);
 void access_log_writer_reopen(struct access_log_writer *writer);
 /* Lines dropped so far because a ring was full, or could not be written. Any thread. */
 uint64_t access_log_writer_dropped(const struct access_log_writer *writer);
-/* Waits until all that was logged before this call is written, where its reader takes it. For tests.
- */
+/* Waits until all that was logged before this call is written, where it is taken. For tests. */
 void access_log_writer_flush(struct access_log_writer *writer);
 
 /* Compiles message into load->arena; its file is opened at once (a shared state in load->states),
