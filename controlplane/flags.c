@@ -32,6 +32,11 @@ const char *flags_help(void)
            "  --status-directory PATH      with --source dir: where statuses are written "
            "(nowhere)\n"
            "  --xds-address HOST:PORT      where proxies connect (127.0.0.1:18000)\n"
+           "  --xds-cert PATH              certificate chain for that address, PEM, and\n"
+           "  --xds-key PATH               its key: TLS (without them: plaintext)\n"
+           "  --xds-client-ca PATH         only proxies with a certificate of these CAs, PEM (all\n"
+           "                               that connect; they are sent consumers' API keys)\n"
+           "                               Changes of these three files need no restart.\n"
            "  --admin-address HOST:PORT    /ready /metrics /clients /config_dump "
            "(127.0.0.1:18001)\n"
            "  --admin-host NAME            host name to answer to there, besides localhost and\n"
@@ -131,6 +136,9 @@ static const struct flag table[] = {
     TEXT("status-directory", status_directory),
     TEXT("last-good-path", last_good_path),
     TEXT("xds-address", xds_address),
+    TEXT("xds-cert", xds_cert),
+    TEXT("xds-key", xds_key),
+    TEXT("xds-client-ca", xds_client_ca),
     TEXT("admin-address", admin_address),
     TEXT("admin-host", admin_host),
     TEXT("id", id),
@@ -192,6 +200,10 @@ static int check(const struct flags *flags, struct errmsg *msg)
         return errmsg_set(msg, ERR_INVALID, "--etcd-user and --etcd-password-file go together");
     if ((flags->etcd_cert != NULL) != (flags->etcd_key != NULL))
         return errmsg_set(msg, ERR_INVALID, "--etcd-cert and --etcd-key go together");
+    if ((flags->xds_cert != NULL) != (flags->xds_key != NULL))
+        return errmsg_set(msg, ERR_INVALID, "--xds-cert and --xds-key go together");
+    if (flags->xds_client_ca && !flags->xds_cert)
+        return errmsg_set(msg, ERR_INVALID, "--xds-client-ca needs --xds-cert and --xds-key");
     return 0;
 }
 

@@ -27,6 +27,9 @@ struct flags {
     const char *status_directory;
     const char *last_good_path;
     const char *xds_address;
+    const char *xds_cert;
+    const char *xds_key;
+    const char *xds_client_ca;
     const char *admin_address;
     const char *admin_host; /* NULL: none */
     const char *id;

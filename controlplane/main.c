@@ -3,6 +3,7 @@
 #include "common/base/mem.h"
 #include "controlplane/flags.h"
 #include "controlplane/server/admin.h"
+#include "controlplane/server/certificate.h"
 
 #include <event2/event.h>
 #include <signal.h>
@@ -23,6 +24,7 @@ struct daemon {
     struct loop *loop;
     struct rpc_runtime *runtime;
     struct ledger *ledger;
+    struct certificate *certificate; /* of the xDS port; NULL: plaintext */
     struct ads_server *ads;
     struct pipeline *pipeline;
     struct source *source;
@@ -106,6 +108,25 @@ static struct source *new_source(struct daemon *daemon, const struct flags *flag
         pipeline_listener(), daemon->pipeline, msg);
 }
 
+static int listen_for_proxies(struct daemon *daemon, const struct flags *flags, uint16_t *ret_port,
+                              struct errmsg *msg)
+{
+    struct rpc_credentials *credentials = NULL;
+    if (flags->xds_cert) {
+        daemon->certificate = certificate_new(daemon->loop,
+                                              &(struct certificate_files){
+                                                  .cert = flags->xds_cert,
+                                                  .key = flags->xds_key,
+                                                  .client_ca = flags->xds_client_ca,
+                                              },
+                                              msg);
+        if (!daemon->certificate)
+            return ERR_INVALID;
+        credentials = certificate_credentials(daemon->certificate);
+    }
+    return ads_listen(daemon->ads, flags->xds_address, credentials, ret_port, msg);
+}
+
 static int daemon_init(struct daemon *daemon, const struct flags *flags, struct errmsg *msg)
 {
     *daemon = (struct daemon){.loop = loop_new()};
@@ -120,7 +141,7 @@ static int daemon_init(struct daemon *daemon, const struct flags *flags, struct 
     if (flags->admin_host)
         admin_server_allow_host(daemon->admin_server, flags->admin_host);
     uint16_t port;
-    int err = ads_listen(daemon->ads, flags->xds_address, &port, msg);
+    int err = listen_for_proxies(daemon, flags, &port, msg);
     if (!err)
         err = admin_server_listen(daemon->admin_server, flags->admin_address, msg);
     if (!err && !(daemon->source = new_source(daemon, flags, msg)))
@@ -146,6 +167,7 @@ static void daemon_done(struct daemon *daemon, bool was_started)
     admin_server_free(daemon->admin_server);
     admin_free(daemon->admin);
     ads_free(daemon->ads);
+    certificate_free(daemon->certificate);
     rpc_runtime_free(daemon->runtime);
     pipeline_free(daemon->pipeline);
     for (size_t i = 0; i < 2; i++)

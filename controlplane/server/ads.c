@@ -258,13 +258,33 @@ struct ads_server *ads_new(struct rpc_runtime *runtime, struct ledger *ledger)
     return server;
 }
 
-int ads_listen(struct ads_server *server, const char *address, uint16_t *ret_port,
-               struct errmsg *ret_msg)
+static bool is_on_this_host(const char *address)
+{
+    static const char *const prefixes[] = {"127.", "[::1]:", "localhost:", "unix:"};
+    for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++)
+        if (str_starts_with(str_from(address), str_from(prefixes[i])))
+            return true;
+    return false;
+}
+
+static int listen_in_clear(struct ads_server *server, const char *address, uint16_t *ret_port,
+                           struct errmsg *ret_msg)
 {
     struct rpc_credentials *credentials = rpc_credentials_new_insecure();
     int err = rpc_server_listen(server->rpc, address, credentials, ret_port, ret_msg);
     rpc_credentials_unref(credentials);
+    if (!err && !is_on_this_host(address))
+        log_warning("xds_in_clear address=%s text=\"consumers' API keys are sent to proxies in "
+                    "clear, to whoever asks: use --xds-cert, --xds-key and --xds-client-ca\"",
+                    address);
     return err;
+}
+
+int ads_listen(struct ads_server *server, const char *address, struct rpc_credentials *credentials,
+               uint16_t *ret_port, struct errmsg *ret_msg)
+{
+    return credentials ? rpc_server_listen(server->rpc, address, credentials, ret_port, ret_msg)
+                       : listen_in_clear(server, address, ret_port, ret_msg);
 }
 
 void ads_start(struct ads_server *server)

@@ -38,10 +38,11 @@ struct ads_stats {
 
 /* ledger is borrowed and must outlive the server. It does not listen yet. */
 struct ads_server *ads_new(struct rpc_runtime *runtime, struct ledger *ledger);
-/* Before ads_start; may be called for several addresses. ERR_IO with a sentence where it cannot
- * listen. ret_port may be NULL. */
-int ads_listen(struct ads_server *server, const char *address, uint16_t *ret_port,
-               struct errmsg *ret_msg) MUST_CHECK;
+/* Before ads_start; may be called for several addresses. credentials NULL: plaintext, which is
+ * warned of where the address is not on loopback. ERR_IO with a sentence where it cannot listen.
+ * ret_port may be NULL. */
+int ads_listen(struct ads_server *server, const char *address, struct rpc_credentials *credentials,
+               uint16_t *ret_port, struct errmsg *ret_msg) MUST_CHECK;
 /* Begins to accept. Until the first publication streams are refused with UNAVAILABLE. */
 void ads_start(struct ads_server *server);
 /* Takes world. A world with nothing new in it reaches nobody. */

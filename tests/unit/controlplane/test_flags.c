@@ -73,6 +73,9 @@ START_TEST(what_is_wrong_is_named)
     expect_error("--etcd-user and --etcd-password-file go together", "--etcd-user", "u", NULL,
                  NULL);
     expect_error("--etcd-cert and --etcd-key go together", "--etcd-key", "k", NULL, NULL);
+    expect_error("--xds-cert and --xds-key go together", "--xds-cert", "c", NULL, NULL);
+    expect_error("--xds-client-ca needs --xds-cert and --xds-key", "--xds-client-ca", "c", NULL,
+                 NULL);
 }
 END_TEST
 

@@ -36,7 +36,7 @@ static void begin(void)
     runtime = rpc_runtime_new(loop);
     ledger = ledger_new();
     server = ads_new(runtime, ledger);
-    ck_assert_int_eq(ads_listen(server, "127.0.0.1:0", &port, &msg), 0);
+    ck_assert_int_eq(ads_listen(server, "127.0.0.1:0", NULL, &port, &msg), 0);
     ads_start(server);
     snprintf(target, sizeof target, "127.0.0.1:%u", port);
     struct rpc_credentials *credentials = rpc_credentials_new_insecure();
@@ -238,9 +238,9 @@ START_TEST(a_taken_address_is_told)
     struct ads_server *other = ads_new(runtime, ledger), *third = ads_new(runtime, ledger);
     uint16_t port;
     char address[32];
-    ck_assert_int_eq(ads_listen(other, "127.0.0.1:0", &port, &msg), 0);
+    ck_assert_int_eq(ads_listen(other, "127.0.0.1:0", NULL, &port, &msg), 0);
     snprintf(address, sizeof address, "127.0.0.1:%u", port);
-    ck_assert_int_eq(ads_listen(third, address, NULL, &msg), ERR_IO);
+    ck_assert_int_eq(ads_listen(third, address, NULL, NULL, &msg), ERR_IO);
     ck_assert_ptr_nonnull(strstr(msg.text, address));
     ads_free(other);
     ads_free(third);
