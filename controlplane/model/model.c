@@ -26,15 +26,9 @@ void model_list_unref(struct model_list *list)
     mem_free(list);
 }
 
-struct model *model_ref(struct model *model)
+void model_free(struct model *model)
 {
-    model->refs++;
-    return model;
-}
-
-void model_unref(struct model *model)
-{
-    if (!model || --model->refs > 0)
+    if (!model)
         return;
     for (size_t i = 0; i < MODEL_KIND_COUNT; i++)
         model_list_unref(model->lists[i]);

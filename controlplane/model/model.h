@@ -76,14 +76,12 @@ struct model_list {
 };
 
 struct model {
-    uint32_t refs;
     int64_t revision; /* of the policy it was made from */
     struct model_list *lists[MODEL_KIND_COUNT];
 };
 
-struct model *model_ref(struct model *model);
 /* NULL is fine. */
-void model_unref(struct model *model);
+void model_free(struct model *model);
 
 /* The object of that name, or NULL. */
 const struct model_object *model_find(const struct model *model, enum model_kind kind,

@@ -384,7 +384,6 @@ struct model *model_store_build(struct model_store *store, int64_t revision)
     claims_settle(store);
     references_check(store);
     struct model *model = MEM_NEW(struct model);
-    model->refs = 1;
     model->revision = revision;
     for (size_t i = 0; i < MODEL_KIND_COUNT; i++) {
         model->lists[i] = build_list(store, &store->kinds[i]);
@@ -455,13 +454,4 @@ void model_store_take_verdicts(struct model_store *store, model_verdict_fn *on_v
     }
     forget(store, &gone);
     vec_done(&gone);
-}
-
-void model_store_visit_verdicts(const struct model_store *store, model_verdict_fn *on_verdict,
-                                void *arg)
-{
-    MAP_FOR_EACH(item, &store->entries) {
-        struct model_verdict verdict = verdict_of(item->value);
-        on_verdict(&verdict, arg);
-    }
 }

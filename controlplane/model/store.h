@@ -72,15 +72,12 @@ void model_store_free(struct model_store *store);
 void model_store_apply(struct model_store *store, const struct model_change *changes, size_t count,
                        bool is_complete);
 
-/* The model of what is there now, with one reference for the caller. */
+/* The model of what is there now, for the caller to free. */
 struct model *model_store_build(struct model_store *store, int64_t revision);
 
 typedef void model_verdict_fn(const struct model_verdict *verdict, void *arg);
 /* Tells those verdicts that are new or differ from when they were last taken, and forgets deleted
  * keys. After model_store_build; on_verdict must not change the store. */
 void model_store_take_verdicts(struct model_store *store, model_verdict_fn *on_verdict, void *arg);
-/* All of them, in no order. */
-void model_store_visit_verdicts(const struct model_store *store, model_verdict_fn *on_verdict,
-                                void *arg);
 
 #endif

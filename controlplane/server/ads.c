@@ -198,7 +198,7 @@ void ads_publish(struct ads_server *server, struct world *world)
         ledger_begin_publication(server->context.ledger);
     world_share(world, before);
     server->context.world = world;
-    world_unref(before);
+    world_free(before);
     server->stats.publications++;
     server->published_ns = clock_monotonic_ns();
     while (!list_is_empty(&server->streams)) {

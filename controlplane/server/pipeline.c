@@ -59,7 +59,7 @@ static void publish(struct pipeline *pipeline)
     uint64_t translated_ns = clock_monotonic_ns();
     ads_publish(pipeline->ads, world);
     model_store_take_verdicts(pipeline->store, on_verdict, pipeline->status);
-    model_unref(before);
+    model_free(before);
     histogram_add(&pipeline->stats.build_seconds, built_ns - begin_ns);
     histogram_add(&pipeline->stats.translate_seconds, translated_ns - built_ns);
     pipeline->stats.is_published = true;
@@ -252,7 +252,7 @@ void pipeline_free(struct pipeline *pipeline)
         return;
     loop_timer_stop(&pipeline->pause);
     status_free(pipeline->status);
-    model_unref(pipeline->model);
+    model_free(pipeline->model);
     translator_free(pipeline->translator);
     model_store_free(pipeline->store);
     mem_free(pipeline);

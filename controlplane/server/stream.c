@@ -9,7 +9,7 @@
 void stream_context_init(struct stream_context *context, struct ledger *ledger)
 {
     *context = (struct stream_context){.ledger = ledger};
-    context->nothing = snapshot_builder_finish(snapshot_builder_new(0));
+    context->nothing = snapshot_new_empty(0);
     response_init(&context->response);
     arena_init(&context->arena, 16 * 1024);
 }
@@ -22,7 +22,7 @@ void stream_context_done(struct stream_context *context)
     response_done(&context->response);
     arena_done(&context->arena);
     snapshot_unref(context->nothing);
-    world_unref(context->world);
+    world_free(context->world);
 }
 
 static struct str copy(struct str s)

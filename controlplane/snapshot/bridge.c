@@ -26,27 +26,25 @@ static struct resource_set *join(struct resource_set *preferred, const struct re
 
 struct snapshot *snapshot_bridge(struct snapshot *live, struct snapshot *goal)
 {
-    struct snapshot *bridge = MEM_NEW(struct snapshot);
-    bridge->refs = 1;
-    bridge->revision = goal->revision;
+    struct resource_set *sets[RESOURCE_TYPE_COUNT];
     for (int type = 0; type < RESOURCE_TYPE_COUNT; type++) {
         struct resource_set *before = live->sets[type], *after = goal->sets[type];
         switch ((enum resource_type)type) {
         case RESOURCE_CLUSTER:
         case RESOURCE_ENDPOINTS:
-            bridge->sets[type] = before == after ? resource_set_ref(after) : join(after, before);
+            sets[type] = before == after ? resource_set_ref(after) : join(after, before);
             break;
         case RESOURCE_LISTENER:
-            bridge->sets[type] = resource_set_ref(before);
+            sets[type] = resource_set_ref(before);
             break;
         case RESOURCE_ROUTES:
-            bridge->sets[type] = before == after ? resource_set_ref(before) : join(before, after);
+            sets[type] = before == after ? resource_set_ref(before) : join(before, after);
             break;
         case RESOURCE_TYPE_COUNT:
             break;
         }
     }
-    return bridge;
+    return snapshot_new(goal->revision, sets);
 }
 
 struct snapshot *bridge_cache_get(struct bridge_cache *cache, struct snapshot *live,

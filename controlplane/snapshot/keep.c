@@ -158,15 +158,14 @@ static struct resource_set *add_kept_endpoints(const struct resource_set *goal,
 static struct snapshot *make(struct snapshot *goal, const struct snapshot *bridge,
                              const struct candidates *candidates)
 {
-    struct snapshot *snapshot = MEM_NEW(struct snapshot);
-    snapshot->refs = 1;
-    snapshot->revision = goal->revision;
-    snapshot->sets[RESOURCE_CLUSTER] = add_kept_clusters(goal->sets[RESOURCE_CLUSTER], candidates);
-    snapshot->sets[RESOURCE_ENDPOINTS] = add_kept_endpoints(
-        goal->sets[RESOURCE_ENDPOINTS], bridge->sets[RESOURCE_ENDPOINTS], candidates);
-    snapshot->sets[RESOURCE_LISTENER] = resource_set_ref(goal->sets[RESOURCE_LISTENER]);
-    snapshot->sets[RESOURCE_ROUTES] = resource_set_ref(goal->sets[RESOURCE_ROUTES]);
-    return snapshot;
+    struct resource_set *const sets[RESOURCE_TYPE_COUNT] = {
+        [RESOURCE_CLUSTER] = add_kept_clusters(goal->sets[RESOURCE_CLUSTER], candidates),
+        [RESOURCE_ENDPOINTS] = add_kept_endpoints(goal->sets[RESOURCE_ENDPOINTS],
+                                                  bridge->sets[RESOURCE_ENDPOINTS], candidates),
+        [RESOURCE_LISTENER] = resource_set_ref(goal->sets[RESOURCE_LISTENER]),
+        [RESOURCE_ROUTES] = resource_set_ref(goal->sets[RESOURCE_ROUTES]),
+    };
+    return snapshot_new(goal->revision, sets);
 }
 
 static bool is_same(const struct snapshot *a, const struct snapshot *b)

@@ -2,15 +2,7 @@
 
 #include "common/base/buf.h"
 #include "common/base/mem.h"
-#include "common/base/vec.h"
 #include "common/rpc/rpc.h"
-
-#include <stdlib.h>
-
-struct snapshot_builder {
-    int64_t revision;
-    struct vec resources[RESOURCE_TYPE_COUNT];
-};
 
 /* --- sets ---------------------------------------------------------------------------------------
  */
@@ -118,41 +110,22 @@ struct rpc_buf *resource_set_bytes(struct resource_set *set, bool is_delta)
 /* --- snapshots ----------------------------------------------------------------------------------
  */
 
-struct snapshot_builder *snapshot_builder_new(int64_t revision)
-{
-    struct snapshot_builder *builder = MEM_NEW(struct snapshot_builder);
-    builder->revision = revision;
-    return builder;
-}
-
-void snapshot_builder_add(struct snapshot_builder *builder, struct resource *resource)
-{
-    vec_append(&builder->resources[resource->type], resource);
-}
-
-static int compare_names(const void *a, const void *b)
-{
-    const struct resource *const *left = a, *const *right = b;
-    return str_compare((*left)->name, (*right)->name);
-}
-
-struct snapshot *snapshot_builder_finish(struct snapshot_builder *builder)
+struct snapshot *snapshot_new(int64_t revision,
+                              struct resource_set *const sets[RESOURCE_TYPE_COUNT])
 {
     struct snapshot *snapshot = MEM_NEW(struct snapshot);
     snapshot->refs = 1;
-    snapshot->revision = builder->revision;
-    for (int type = 0; type < RESOURCE_TYPE_COUNT; type++) {
-        struct vec *vec = &builder->resources[type];
-        struct resource **items = (struct resource **)vec->items;
-        if (vec->len)
-            qsort(items, vec->len, sizeof *items, compare_names);
-        snapshot->sets[type] = resource_set_new((enum resource_type)type, items, vec->len);
-        for (size_t i = 0; i < vec->len; i++)
-            resource_unref(items[i]);
-        vec_done(vec);
-    }
-    mem_free(builder);
+    snapshot->revision = revision;
+    memcpy(snapshot->sets, sets, sizeof snapshot->sets);
     return snapshot;
+}
+
+struct snapshot *snapshot_new_empty(int64_t revision)
+{
+    struct resource_set *sets[RESOURCE_TYPE_COUNT];
+    for (int type = 0; type < RESOURCE_TYPE_COUNT; type++)
+        sets[type] = resource_set_new((enum resource_type)type, NULL, 0);
+    return snapshot_new(revision, sets);
 }
 
 struct snapshot *snapshot_ref(struct snapshot *snapshot)
@@ -197,12 +170,6 @@ void snapshot_share(struct snapshot *snapshot, const struct snapshot *previous)
             share_resources(snapshot->sets[type], before);
         }
     }
-}
-
-struct resource *snapshot_find(const struct snapshot *snapshot, enum resource_type type,
-                               struct str name)
-{
-    return resource_set_find(snapshot->sets[type], name);
 }
 
 /* Mostly both sets have the same names, in the same order: next is where to look first. */

@@ -34,13 +34,11 @@ struct snapshot {
     struct resource_set *sets[RESOURCE_TYPE_COUNT]; /* never NULL */
 };
 
-struct snapshot_builder;
-struct snapshot_builder *snapshot_builder_new(int64_t revision);
-/* Takes the caller's reference on resource. Two of the same type and name are our bug (ASSERT in
- * snapshot_builder_finish): translation has made names unique. */
-void snapshot_builder_add(struct snapshot_builder *builder, struct resource *resource);
-/* Sorts, hashes, takes builder, returns a snapshot with one reference. */
-struct snapshot *snapshot_builder_finish(struct snapshot_builder *builder);
+/* A snapshot of those sets, one of each type, whose references it takes; with one reference. */
+struct snapshot *snapshot_new(int64_t revision,
+                              struct resource_set *const sets[RESOURCE_TYPE_COUNT]);
+/* One without any resource. */
+struct snapshot *snapshot_new_empty(int64_t revision);
 
 struct snapshot *snapshot_ref(struct snapshot *snapshot);
 /* NULL is fine. */
@@ -48,9 +46,6 @@ void snapshot_unref(struct snapshot *snapshot);
 /* Before snapshot is published: lets it share with previous (may be NULL) the sets and resources
  * that are equal, so that what did not change exists once. */
 void snapshot_share(struct snapshot *snapshot, const struct snapshot *previous);
-/* The resource of that name or NULL; borrowed. */
-struct resource *snapshot_find(const struct snapshot *snapshot, enum resource_type type,
-                               struct str name);
 
 /* What is wrong with the snapshot as a whole: an RDS name that a listener names and that is
  * missing, EDS missing for an EDS cluster. A route to a missing cluster is not an error (it answers

@@ -45,7 +45,6 @@ static int compare_entries(const void *a, const void *b)
 struct world *world_builder_finish(struct world_builder *builder)
 {
     struct world *world = MEM_NEW(struct world);
-    world->refs = 1;
     world->revision = builder->revision;
     world->len = builder->entries.len;
     world->entries = mem_alloc_zero(world->len ? world->len : 1, sizeof *world->entries);
@@ -61,15 +60,9 @@ struct world *world_builder_finish(struct world_builder *builder)
     return world;
 }
 
-struct world *world_ref(struct world *world)
+void world_free(struct world *world)
 {
-    world->refs++;
-    return world;
-}
-
-void world_unref(struct world *world)
-{
-    if (!world || --world->refs)
+    if (!world)
         return;
     for (size_t i = 0; i < world->len; i++) {
         snapshot_unref(world->entries[i].snapshot);
@@ -129,8 +122,7 @@ void world_check(struct world *world, const struct world *previous, world_proble
             continue;
         struct snapshot *before = world_find(previous, entry->gateway, entry->kind);
         struct snapshot *instead =
-            before ? snapshot_ref(before)
-                   : snapshot_builder_finish(snapshot_builder_new(world->revision));
+            before ? snapshot_ref(before) : snapshot_new_empty(world->revision);
         snapshot_unref(entry->snapshot);
         entry->snapshot = instead;
         on_problem(entry->gateway, msg.text, arg);

@@ -1,6 +1,6 @@
 /*
- * A world: what every gateway's clients get at one revision of the policy. Immutable once built,
- * refcounted; a publication is one pointer. Belongs to the control plane's loop thread.
+ * A world: what every gateway's clients get at one revision of the policy. Immutable once built; a
+ * publication is one pointer. Belongs to the control plane's loop thread.
  */
 #ifndef CONTROLPLANE_SNAPSHOT_WORLD_H
 #define CONTROLPLANE_SNAPSHOT_WORLD_H
@@ -14,7 +14,6 @@ struct world_entry {
 };
 
 struct world {
-    uint32_t refs;
     int64_t revision;            /* of the policy it was made from */
     struct world_entry *entries; /* sorted by gateway, then kind; no pair twice */
     size_t len;
@@ -26,7 +25,7 @@ struct world_builder *world_builder_new(int64_t revision);
  * bug (ASSERT in world_builder_finish). */
 void world_builder_add(struct world_builder *builder, struct str gateway, enum client_kind kind,
                        struct snapshot *snapshot);
-/* Takes builder, returns a world with one reference. */
+/* Takes builder, returns a world. */
 struct world *world_builder_finish(struct world_builder *builder);
 
 /* Before world is published: shares with previous (may be NULL) what is equal (snapshot_share). A
@@ -38,9 +37,8 @@ typedef void world_problem_fn(struct str gateway, const char *sentence, void *ar
  * what previous (may be NULL) has for it, or by an empty one. on_problem is told. */
 void world_check(struct world *world, const struct world *previous, world_problem_fn *on_problem,
                  void *arg);
-struct world *world_ref(struct world *world);
 /* NULL is fine. */
-void world_unref(struct world *world);
+void world_free(struct world *world);
 /* The snapshot for that gateway and kind of client, borrowed, or NULL. world may be NULL. */
 struct snapshot *world_find(const struct world *world, struct str gateway, enum client_kind kind);
 

@@ -14,7 +14,7 @@ static size_t copy_bytes_max(const struct etcd_source *source)
     return source->base.limits.total_bytes_max + 256 * 1024 * 1024;
 }
 
-struct str etcd_key_below_prefix(const struct etcd_source *source, ProtobufCBinaryData key)
+static struct str key_below_prefix(const struct etcd_source *source, ProtobufCBinaryData key)
 {
     struct str whole = {.data = (const char *)key.data, .len = key.len};
     if (!str_starts_with(whole, source->prefix))
@@ -34,7 +34,7 @@ static bool is_yaml(ProtobufCBinaryData value)
 struct source_entry etcd_entry_of(const struct etcd_source *source, const Mvccpb__KeyValue *kv)
 {
     return (struct source_entry){
-        .key = etcd_key_below_prefix(source, kv->key),
+        .key = key_below_prefix(source, kv->key),
         .value = {.data = (const char *)kv->value.data, .len = kv->value.len},
         .value_bytes = kv->value.len,
         .mod_revision = kv->mod_revision,

@@ -143,8 +143,6 @@ void etcd_session_watch(struct etcd_source *source);
 void etcd_session_synced(struct etcd_source *source);
 /* Something was delivered: the copy on disk is out of date. */
 void etcd_schedule_save(struct etcd_source *source);
-/* The key below the prefix. */
-struct str etcd_key_below_prefix(const struct etcd_source *source, ProtobufCBinaryData key);
 struct source_entry etcd_entry_of(const struct etcd_source *source, const Mvccpb__KeyValue *kv);
 /* The prefix itself is a key: it has neither kind nor name, so there is no status to say so in. */
 void etcd_tell_nameless(const struct etcd_source *source);

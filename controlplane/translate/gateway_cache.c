@@ -115,8 +115,10 @@ static bool has_one_table(const Weir__V1__Gateway *gateway)
     return true;
 }
 
-char *route_table_name(struct arena *arena, const struct model_object *gateway,
-                       const Weir__V1__Listener *listener)
+/* The name of the route configuration of a listener: the gateway's, or <gateway>/<listener> where
+ * the listeners of the gateway are for different hosts; in arena. */
+static char *route_table_name(struct arena *arena, const struct model_object *gateway,
+                              const Weir__V1__Listener *listener)
 {
     if (listener->n_hosts == 0 || has_one_table(gateway->gateway))
         return (char *)arena_copy_str(arena, gateway->name).data;

@@ -149,10 +149,7 @@ static void collect_services(struct translator *translator, const struct model *
 static void set_snapshot(struct gateway_cache *gateway, enum client_kind kind, int64_t revision,
                          struct resource_set *const sets[RESOURCE_TYPE_COUNT])
 {
-    struct snapshot *snapshot = MEM_NEW(struct snapshot);
-    snapshot->refs = 1;
-    snapshot->revision = revision;
-    memcpy(snapshot->sets, sets, sizeof snapshot->sets);
+    struct snapshot *snapshot = snapshot_new(revision, sets);
     struct snapshot *previous = gateway->snapshots[kind];
     if (previous && memcmp(previous->sets, snapshot->sets, sizeof snapshot->sets) == 0) {
         snapshot_unref(snapshot);

@@ -99,9 +99,4 @@ void gateway_cache_update(struct gateway_cache *gateway, const struct model *mod
                           const struct model_object *const *routes, size_t count,
                           uint64_t *last_serial);
 
-/* The name of the route configuration of a listener: the gateway's, or <gateway>/<listener> where
- * the listeners of the gateway are for different hosts; in arena. */
-char *route_table_name(struct arena *arena, const struct model_object *gateway,
-                       const Weir__V1__Listener *listener);
-
 #endif

@@ -109,10 +109,10 @@ static void end_step(struct run *run)
     struct world *again = translator_run(fresh, model, NULL, NULL);
     if (!run->has_problem)
         check_same(world, again);
-    world_unref(again);
+    world_free(again);
     translator_free(fresh);
-    world_unref(world);
-    model_unref(model);
+    world_free(world);
+    model_free(model);
 }
 
 static void take_document(struct run *run, struct str document)

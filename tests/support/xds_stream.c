@@ -60,20 +60,17 @@ void publish_as(const char *gateway, const char *clusters, const char *endpoints
                 const char *listeners, const char *routes)
 {
     const char *texts[] = {clusters, endpoints, listeners, routes};
-    struct snapshot_builder *builder = snapshot_builder_new(++bed.revision);
-    for (int type = 0; type < RESOURCE_TYPE_COUNT; type++) {
-        struct resource_set *set = xds_set((enum resource_type)type, texts[type]);
-        for (size_t i = 0; i < set->len; i++)
-            snapshot_builder_add(builder, resource_ref(set->items[i]));
-        resource_set_unref(set);
-    }
+    struct resource_set *sets[RESOURCE_TYPE_COUNT];
+    for (int type = 0; type < RESOURCE_TYPE_COUNT; type++)
+        sets[type] = xds_set((enum resource_type)type, texts[type]);
+    bed.revision++;
     struct world_builder *world = world_builder_new(bed.revision);
-    world_builder_add(world, str_from(gateway), CLIENT_ENVOY, snapshot_builder_finish(builder));
+    world_builder_add(world, str_from(gateway), CLIENT_ENVOY, snapshot_new(bed.revision, sets));
     ledger_begin_publication(bed.ledger);
     struct world *before = bed.context.world;
     bed.context.world = world_builder_finish(world);
     world_share(bed.context.world, before);
-    world_unref(before);
+    world_free(before);
     stream_publish(&bed.stream, bed.now_ms);
 }
 

@@ -338,7 +338,7 @@ static void check_same_from_scratch(struct model *model, const struct world *wor
             ck_assert_str_eq(again->entries[i].snapshot->sets[type]->version.hex,
                              world->entries[i].snapshot->sets[type]->version.hex);
     }
-    world_unref(again);
+    world_free(again);
     translator_free(translator);
 }
 
@@ -359,8 +359,8 @@ static void check_case(const char *name)
         snprintf(path, sizeof path, GOLDEN_DIR "/%s/%s", name, folder);
         if (!apply_directory(store, path, step, &input))
             break;
-        model_unref(model);
-        world_unref(world);
+        model_free(model);
+        world_free(world);
         model = model_store_build(store, step);
         print_verdicts(store, folder, &verdicts);
         world = translator_run(translator, model, NULL, NULL);
@@ -371,8 +371,8 @@ static void check_case(const char *name)
     check_file(path, buf_str(&verdicts));
     for (size_t i = 0; i < world->len; i++)
         check_snapshot(name, &world->entries[i]);
-    world_unref(world);
-    model_unref(model);
+    world_free(world);
+    model_free(model);
     translator_free(translator);
     model_store_free(store);
     input_free(input);

@@ -63,7 +63,7 @@ static void expect(struct model_store *store, const char *a, const char *b, cons
     ck_assert_str_eq(keys_of(model, "a", text), a);
     ck_assert_str_eq(keys_of(model, "b", text), b);
     ck_assert_str_eq(keys_of(model, "c", text), c);
-    model_unref(model);
+    model_free(model);
 }
 
 START_TEST(a_rewritten_consumer_keeps_its_key_from_one_that_was_refused_before)
@@ -177,7 +177,7 @@ static void check(struct world *world)
         }
         memmove(world->in_use[i], keys, strlen(keys) + 1);
     }
-    model_unref(model);
+    model_free(model);
 }
 
 START_TEST(whatever_happens_no_key_has_two_owners_and_no_live_owner_loses_one)

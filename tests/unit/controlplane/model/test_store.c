@@ -55,7 +55,7 @@ static void note(const struct model_verdict *verdict, void *arg)
 static struct told take(struct model_store *store, const char *key)
 {
     struct told told = {.key = key};
-    model_unref(model_store_build(store, 1));
+    model_free(model_store_build(store, 1));
     model_store_take_verdicts(store, note, &told);
     return told;
 }
@@ -76,7 +76,7 @@ START_TEST(a_valid_object_is_in_the_model_under_its_name)
     ck_assert_str_eq(service->service->endpoints[0]->address, "10.0.0.1:80");
     ck_assert_ptr_null(model_find(model, MODEL_SERVICE, STR("user")));
     ck_assert_ptr_null(model_find(model, MODEL_LIMIT, STR("users")));
-    model_unref(model);
+    model_free(model);
     model_store_free(store);
 }
 END_TEST
@@ -85,7 +85,7 @@ START_TEST(a_bad_version_leaves_the_last_good_one_in_use_and_is_told)
 {
     struct model_store *store = model_store_new(policy_check);
     apply_put(store, "limits/l", LIMIT, 1);
-    model_unref(model_store_build(store, 1));
+    model_free(model_store_build(store, 1));
     apply_put(store, "limits/l", "{\"requests\":0,\"per\":\"1s\"}", 2);
     struct told told = take(store, "limits/l");
     ck_assert(!told.is_accepted && told.is_using_last_good);
@@ -94,7 +94,7 @@ START_TEST(a_bad_version_leaves_the_last_good_one_in_use_and_is_told)
                      "limits/l: requests: 0 is out of range: must be 1 to 1000000000");
     struct model *model = model_store_build(store, 2);
     ck_assert_uint_eq(model_find(model, MODEL_LIMIT, STR("l"))->limit->requests, 1);
-    model_unref(model);
+    model_free(model);
     model_store_free(store);
 }
 END_TEST
@@ -123,7 +123,7 @@ START_TEST(deleting_a_key_whose_newest_version_is_bad_deletes_the_last_good_one)
     ck_assert(told.is_deleted);
     struct model *model = model_store_build(store, 3);
     ck_assert_uint_eq(model->lists[MODEL_LIMIT]->len, 0);
-    model_unref(model);
+    model_free(model);
     ck_assert_uint_eq(take(store, "limits/l").count, 0);
     model_store_free(store);
 }
@@ -140,7 +140,7 @@ START_TEST(a_key_that_comes_back_before_its_deletion_was_told_is_alive)
     ck_assert(told.is_accepted && !told.is_deleted);
     struct model *model = model_store_build(store, 3);
     ck_assert_ptr_nonnull(model_find(model, MODEL_LIMIT, STR("l")));
-    model_unref(model);
+    model_free(model);
     model_store_free(store);
 }
 END_TEST
@@ -175,8 +175,8 @@ START_TEST(what_did_not_change_is_the_same_object_and_the_same_list)
                      model_find(after, MODEL_LIMIT, STR("b")));
     ck_assert_uint_eq(model_find(before, MODEL_LIMIT, STR("a"))->limit->requests, 1);
     ck_assert_uint_eq(model_find(after, MODEL_LIMIT, STR("a"))->limit->requests, 2);
-    model_unref(before);
-    model_unref(after);
+    model_free(before);
+    model_free(after);
     model_store_free(store);
 }
 END_TEST
@@ -193,7 +193,7 @@ START_TEST(a_complete_list_deletes_what_is_not_in_it)
     ck_assert(told.is_deleted);
     struct model *model = model_store_build(store, 2);
     ck_assert_uint_eq(model->lists[MODEL_LIMIT]->len, 2);
-    model_unref(model);
+    model_free(model);
     model_store_free(store);
 }
 END_TEST
@@ -290,7 +290,7 @@ START_TEST(endpoints_of_a_service_are_found_and_no_others)
     ck_assert_str_eq_len(endpoints[1]->name, "a/2");
     model_endpoints_of(model, STR("b"), &count);
     ck_assert_uint_eq(count, 0);
-    model_unref(model);
+    model_free(model);
     model_store_free(store);
 }
 END_TEST
@@ -330,7 +330,7 @@ START_TEST(the_older_of_two_versions_has_the_key_in_whatever_order_they_come)
             apply_put(store, claims[order[i]].key, claims[order[i]].value,
                       claims[order[i]].revision);
             if (is_watched)
-                model_unref(model_store_build(store, 1));
+                model_free(model_store_build(store, 1));
         }
         struct model *model = model_store_build(store, 1);
         /* b is older than a and c; d and e are of one age, so the name decides, and so on. */
@@ -340,7 +340,7 @@ START_TEST(the_older_of_two_versions_has_the_key_in_whatever_order_they_come)
         ck_assert_ptr_nonnull(model_find(model, MODEL_CONSUMER, STR("d")));
         ck_assert_ptr_null(model_find(model, MODEL_CONSUMER, STR("e")));
         ck_assert_ptr_nonnull(model_find(model, MODEL_CONSUMER, STR("f")));
-        model_unref(model);
+        model_free(model);
         model_store_free(store);
     }
 }
@@ -383,8 +383,8 @@ START_TEST(keys_beyond_the_most_of_a_kind_are_told_but_only_so_many_and_fit_when
         apply_put(store, key, GATEWAY, i);
     }
     size_t verdicts = 0;
-    struct told told = take(store, "");
-    model_store_visit_verdicts(store, count, &verdicts);
+    model_free(model_store_build(store, 1));
+    model_store_take_verdicts(store, count, &verdicts);
     ck_assert_uint_eq(verdicts, GATEWAYS_MAX + MODEL_SURPLUS_KEYS_MAX);
     for (int i = 1; i < GATEWAYS_MAX + MODEL_SURPLUS_KEYS_MAX; i++) {
         snprintf(key, sizeof key, "gateways/g%d", i);
@@ -393,7 +393,7 @@ START_TEST(keys_beyond_the_most_of_a_kind_are_told_but_only_so_many_and_fit_when
     }
     take(store, "");
     apply_put(store, "gateways/g1000", GATEWAY, 9000);
-    told = take(store, "gateways/g1000");
+    struct told told = take(store, "gateways/g1000");
     ck_assert_msg(told.is_accepted, "%s", told.message);
     model_store_free(store);
 }

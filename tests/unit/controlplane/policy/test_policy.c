@@ -81,7 +81,7 @@ START_TEST(policies_add_up_in_the_order_they_are_named)
     ck_assert_uint_eq(sum.response_mutations.len, 0);
     policy_sum_done(&sum);
     arena_done(&arena);
-    model_unref(model);
+    model_free(model);
     model_store_free(store);
 }
 END_TEST
@@ -100,7 +100,7 @@ START_TEST(a_missing_policy_is_noted)
     ck_assert_ptr_null(headers_route_config(&sum));
     policy_sum_done(&sum);
     arena_done(&arena);
-    model_unref(model);
+    model_free(model);
     model_store_free(store);
 }
 END_TEST
@@ -139,7 +139,7 @@ START_TEST(a_policy_that_admits_nobody_does_not_admit_everybody)
         model_find(model, MODEL_CONSUMER,
                    str_from(api_key_config(&arena, model, "gone")->allowed_clients[0])));
     arena_done(&arena);
-    model_unref(model);
+    model_free(model);
     model_store_free(store);
 }
 END_TEST
@@ -167,7 +167,7 @@ START_TEST(each_place_for_a_key_is_looked_at_in_its_order)
     ck_assert_str_eq(config->key_sources[0]->header, "x-api-key");
     ck_assert(!config->forwarding->hide_credentials);
     arena_done(&arena);
-    model_unref(model);
+    model_free(model);
     model_store_free(store);
 }
 END_TEST

@@ -106,13 +106,11 @@ static void send_request(struct client *client, const char *url, const char *non
 
 static void publish(const char *clusters)
 {
-    struct snapshot_builder *builder = snapshot_builder_new(1);
-    struct resource_set *set = xds_set(RESOURCE_CLUSTER, clusters);
-    for (size_t i = 0; i < set->len; i++)
-        snapshot_builder_add(builder, resource_ref(set->items[i]));
-    resource_set_unref(set);
+    struct resource_set *sets[RESOURCE_TYPE_COUNT];
+    for (int type = 0; type < RESOURCE_TYPE_COUNT; type++)
+        sets[type] = xds_set((enum resource_type)type, type == RESOURCE_CLUSTER ? clusters : "");
     struct world_builder *world = world_builder_new(1);
-    world_builder_add(world, STR("public"), CLIENT_ENVOY, snapshot_builder_finish(builder));
+    world_builder_add(world, STR("public"), CLIENT_ENVOY, snapshot_new(1, sets));
     ads_publish(server, world_builder_finish(world));
 }
 

@@ -49,9 +49,11 @@ static struct resource *routes_with_secret(void)
 
 static struct world *world_with_secret(void)
 {
-    struct snapshot_builder *builder = snapshot_builder_new(7);
-    snapshot_builder_add(builder, routes_with_secret());
-    struct snapshot *snapshot = snapshot_builder_finish(builder);
+    struct snapshot *snapshot = snapshot_new_empty(7);
+    struct resource *routes = routes_with_secret();
+    resource_set_unref(snapshot->sets[RESOURCE_ROUTES]);
+    snapshot->sets[RESOURCE_ROUTES] = resource_set_new(RESOURCE_ROUTES, &routes, 1);
+    resource_unref(routes);
     struct world_builder *world = world_builder_new(7);
     world_builder_add(world, STR("public\"<b>"), CLIENT_GRPC, snapshot_ref(snapshot));
     world_builder_add(world, STR("public"), CLIENT_ENVOY, snapshot);
@@ -68,7 +70,7 @@ static json_t *dump(const char *gateway, enum resource_type type, struct buf *te
     buf_append_char(text, '\0');
     json_t *root = json_loads(text->data, 0, NULL);
     pbjson_registry_free(registry);
-    world_unref(world);
+    world_free(world);
     ck_assert_msg(root != NULL, "%s", text->data);
     return root;
 }

@@ -15,15 +15,10 @@ static struct snapshot *snapshot_of(const char *clusters, const char *endpoints,
                                     const char *listeners, const char *routes)
 {
     const char *texts[] = {clusters, endpoints, listeners, routes};
-    struct snapshot_builder *builder = snapshot_builder_new(7);
-    for (int type = 0; type < RESOURCE_TYPE_COUNT; type++) {
-        struct resource_set *set = xds_set((enum resource_type)type, texts[type]);
-        /* Added in reverse: the builder sorts. */
-        for (size_t i = set->len; i > 0; i--)
-            snapshot_builder_add(builder, resource_ref(set->items[i - 1]));
-        resource_set_unref(set);
-    }
-    return snapshot_builder_finish(builder);
+    struct resource_set *sets[RESOURCE_TYPE_COUNT];
+    for (int type = 0; type < RESOURCE_TYPE_COUNT; type++)
+        sets[type] = xds_set((enum resource_type)type, texts[type]);
+    return snapshot_new(7, sets);
 }
 
 START_TEST(a_resource_is_a_valid_field_of_both_forms_of_response)
@@ -71,9 +66,9 @@ START_TEST(case_13_a_set_has_the_same_version_whatever_the_order_it_was_built_in
     struct snapshot *c = snapshot_of("c=3 a=1 b=9", "", "", "");
     ck_assert(resource_set_is_same(a->sets[RESOURCE_CLUSTER], b->sets[RESOURCE_CLUSTER]));
     ck_assert(!resource_set_is_same(a->sets[RESOURCE_CLUSTER], c->sets[RESOURCE_CLUSTER]));
-    ck_assert_ptr_nonnull(snapshot_find(a, RESOURCE_CLUSTER, STR("b")));
-    ck_assert_ptr_null(snapshot_find(a, RESOURCE_CLUSTER, STR("bb")));
-    ck_assert_ptr_null(snapshot_find(a, RESOURCE_LISTENER, STR("b")));
+    ck_assert_ptr_nonnull(resource_set_find(a->sets[RESOURCE_CLUSTER], STR("b")));
+    ck_assert_ptr_null(resource_set_find(a->sets[RESOURCE_CLUSTER], STR("bb")));
+    ck_assert_ptr_null(resource_set_find(a->sets[RESOURCE_LISTENER], STR("b")));
     snapshot_unref(a), snapshot_unref(b), snapshot_unref(c);
 }
 END_TEST
@@ -85,8 +80,8 @@ START_TEST(a_snapshot_shares_what_did_not_change_with_the_one_before)
     snapshot_share(b, a);
     ck_assert_ptr_eq(a->sets[RESOURCE_ENDPOINTS], b->sets[RESOURCE_ENDPOINTS]);
     ck_assert_ptr_ne(a->sets[RESOURCE_CLUSTER], b->sets[RESOURCE_CLUSTER]);
-    ck_assert_ptr_eq(snapshot_find(a, RESOURCE_CLUSTER, STR("a")),
-                     snapshot_find(b, RESOURCE_CLUSTER, STR("a")));
+    ck_assert_ptr_eq(resource_set_find(a->sets[RESOURCE_CLUSTER], STR("a")),
+                     resource_set_find(b->sets[RESOURCE_CLUSTER], STR("a")));
     snapshot_unref(a);
     ck_assert_uint_eq(b->sets[RESOURCE_CLUSTER]->len, 3);
     snapshot_unref(b);
@@ -178,14 +173,11 @@ static struct resource *eds_cluster(const char *name, const char *service)
 static struct snapshot *snapshot_with(struct resource *resource, const char *endpoints,
                                       const char *routes)
 {
-    struct snapshot *rest = snapshot_of("", endpoints, "", routes);
-    struct snapshot_builder *builder = snapshot_builder_new(1);
-    for (int type = 0; type < RESOURCE_TYPE_COUNT; type++)
-        for (size_t i = 0; i < rest->sets[type]->len; i++)
-            snapshot_builder_add(builder, resource_ref(rest->sets[type]->items[i]));
-    snapshot_builder_add(builder, resource);
-    snapshot_unref(rest);
-    return snapshot_builder_finish(builder);
+    struct snapshot *snapshot = snapshot_of("", endpoints, "", routes);
+    resource_set_unref(snapshot->sets[resource->type]);
+    snapshot->sets[resource->type] = resource_set_new(resource->type, &resource, 1);
+    resource_unref(resource);
+    return snapshot;
 }
 
 START_TEST(a_cluster_without_its_endpoints_is_refused)
@@ -262,7 +254,7 @@ START_TEST(a_world_finds_the_snapshot_of_a_gateway_and_kind_of_client)
     ck_assert_ptr_null(world_find(world, STR("partner"), CLIENT_GRPC));
     ck_assert_ptr_null(world_find(world, STR("publi"), CLIENT_ENVOY));
     ck_assert_ptr_null(world_find(NULL, STR("public"), CLIENT_ENVOY));
-    world_unref(world);
+    world_free(world);
 }
 END_TEST
 
@@ -275,7 +267,7 @@ START_TEST(an_unchanged_snapshot_of_a_new_world_is_the_one_before)
                      world_find(before, STR("public"), CLIENT_ENVOY));
     ck_assert_ptr_ne(world_find(after, STR("partner"), CLIENT_ENVOY),
                      world_find(before, STR("partner"), CLIENT_ENVOY));
-    world_unref(before), world_unref(after);
+    world_free(before), world_free(after);
 }
 END_TEST
 
@@ -286,9 +278,9 @@ START_TEST(a_world_may_hold_the_very_snapshot_of_the_one_before)
     struct world *after = world_of(snapshot_ref(public), snapshot_of("b=1", "", "", ""));
     world_share(after, before);
     ck_assert_ptr_eq(world_find(after, STR("public"), CLIENT_ENVOY), public);
-    world_unref(before);
+    world_free(before);
     expect_names(public, RESOURCE_CLUSTER, "a=1");
-    world_unref(after);
+    world_free(after);
 }
 END_TEST
 
@@ -309,7 +301,7 @@ START_TEST(a_gateway_with_dangling_names_keeps_what_it_had)
     ck_assert_ptr_eq(world_find(after, STR("public"), CLIENT_ENVOY),
                      world_find(before, STR("public"), CLIENT_ENVOY));
     expect_names(world_find(after, STR("partner"), CLIENT_ENVOY), RESOURCE_CLUSTER, "b=2");
-    world_unref(before), world_unref(after);
+    world_free(before), world_free(after);
 }
 END_TEST
 

@@ -34,8 +34,8 @@ static void remove_key(struct fixture *fixture, const char *key)
 
 static void run(struct fixture *fixture)
 {
-    model_unref(fixture->model);
-    world_unref(fixture->world);
+    model_free(fixture->model);
+    world_free(fixture->world);
     fixture->model = model_store_build(fixture->store, fixture->revision);
     fixture->world = translator_run(fixture->translator, fixture->model, NULL, NULL);
 }
@@ -67,8 +67,8 @@ static void setup(struct fixture *fixture)
 
 static void teardown(struct fixture *fixture)
 {
-    world_unref(fixture->world);
-    model_unref(fixture->model);
+    world_free(fixture->world);
+    model_free(fixture->model);
     translator_free(fixture->translator);
     model_store_free(fixture->store);
 }
@@ -85,10 +85,10 @@ START_TEST(a_changed_endpoint_changes_its_resource_and_nothing_else)
     ck_assert_ptr_eq(before->sets[RESOURCE_CLUSTER], after->sets[RESOURCE_CLUSTER]);
     ck_assert_ptr_eq(before->sets[RESOURCE_LISTENER], after->sets[RESOURCE_LISTENER]);
     ck_assert_ptr_eq(before->sets[RESOURCE_ROUTES], after->sets[RESOURCE_ROUTES]);
-    ck_assert_ptr_ne(snapshot_find(before, RESOURCE_ENDPOINTS, STR("a")),
-                     snapshot_find(after, RESOURCE_ENDPOINTS, STR("a")));
-    ck_assert_ptr_eq(snapshot_find(before, RESOURCE_ENDPOINTS, STR("b")),
-                     snapshot_find(after, RESOURCE_ENDPOINTS, STR("b")));
+    ck_assert_ptr_ne(resource_set_find(before->sets[RESOURCE_ENDPOINTS], STR("a")),
+                     resource_set_find(after->sets[RESOURCE_ENDPOINTS], STR("a")));
+    ck_assert_ptr_eq(resource_set_find(before->sets[RESOURCE_ENDPOINTS], STR("b")),
+                     resource_set_find(after->sets[RESOURCE_ENDPOINTS], STR("b")));
     snapshot_unref(before);
     teardown(&fixture);
 }
@@ -122,8 +122,8 @@ static void endpoint_addresses(const struct fixture *fixture, const char *servic
 {
     struct arena arena;
     arena_init(&arena, 4096);
-    const struct resource *resource =
-        snapshot_find(snapshot_of(fixture, CLIENT_ENVOY), RESOURCE_ENDPOINTS, str_from(service));
+    const struct resource *resource = resource_set_find(
+        snapshot_of(fixture, CLIENT_ENVOY)->sets[RESOURCE_ENDPOINTS], str_from(service));
     const Envoy__Config__Endpoint__V3__ClusterLoadAssignment *assignment =
         (const Envoy__Config__Endpoint__V3__ClusterLoadAssignment *)pbjson_unpack(
             &envoy__config__endpoint__v3__cluster_load_assignment__descriptor,
@@ -196,11 +196,11 @@ START_TEST(a_gateway_has_only_the_clusters_that_its_routes_name)
     run(&fixture);
     const struct snapshot *snapshot = snapshot_of(&fixture, CLIENT_ENVOY);
     ck_assert_uint_eq(snapshot->sets[RESOURCE_CLUSTER]->len, 1);
-    ck_assert_ptr_nonnull(snapshot_find(snapshot, RESOURCE_CLUSTER, STR("a")));
+    ck_assert_ptr_nonnull(resource_set_find(snapshot->sets[RESOURCE_CLUSTER], STR("a")));
     put(&fixture, "services/gone", SERVICE);
     run(&fixture);
-    ck_assert_ptr_nonnull(
-        snapshot_find(snapshot_of(&fixture, CLIENT_ENVOY), RESOURCE_CLUSTER, STR("gone")));
+    ck_assert_ptr_nonnull(resource_set_find(
+        snapshot_of(&fixture, CLIENT_ENVOY)->sets[RESOURCE_CLUSTER], STR("gone")));
     teardown(&fixture);
 }
 END_TEST
@@ -227,8 +227,8 @@ START_TEST(a_gateway_with_too_many_pairs_keeps_what_it_had_and_says_so)
                  i % 2 ? "h" : "*.h", i);
         put(&fixture, key, i % 2 ? value : ROUTE("/x", "a"));
     }
-    model_unref(fixture.model);
-    world_unref(fixture.world);
+    model_free(fixture.model);
+    world_free(fixture.world);
     fixture.model = model_store_build(fixture.store, 9);
     fixture.world = translator_run(fixture.translator, fixture.model, note_problem, problem);
     ck_assert_str_eq(problem,
@@ -350,7 +350,7 @@ static void check_same_as_from_scratch(const struct fixture *fixture)
             ck_assert_str_eq(world->entries[i].snapshot->sets[type]->version.hex,
                              fixture->world->entries[i].snapshot->sets[type]->version.hex);
     }
-    world_unref(world);
+    world_free(world);
     translator_free(translator);
 }
 
