@@ -117,7 +117,5 @@ void stream_publish(struct stream *stream, uint64_t now_ms);
 void stream_tick(struct stream *stream, uint64_t now_ms);
 /* Whether it accepted all of what is published for it. */
 bool stream_is_in_sync(const struct stream *stream);
-/* The snapshot published for its node, borrowed. Its node must be known. */
-struct snapshot *stream_newest(const struct stream *stream, bool *ret_is_gateway_known);
 
 #endif

@@ -1,4 +1,12 @@
-/* Shared by the files of subscription.h: the list of exceptions. */
+/*
+ * Shared by the files of subscription.h:
+ *
+ *     subscription.c           life, requests, questions
+ *     subscription_names.c     what the client asks for, and says it has
+ *     subscription_answer.c    what it accepts and refuses
+ *     subscription_send.c      what is sent next
+ *     subscription_entries.c   the list of exceptions
+ */
 #ifndef CONTROLPLANE_SERVER_SUBSCRIPTION_INTERNAL_H
 #define CONTROLPLANE_SERVER_SUBSCRIPTION_INTERNAL_H
 
@@ -43,6 +51,18 @@ void subscription_uncover(struct subscription *sub);
 void subscription_cover(struct subscription *sub);
 /* The client now has all of set, where base says what it has at all. */
 void subscription_advance_base(struct subscription *sub, struct resource_set *set);
+
+/* --- requests, piece by piece
+ * --------------------------------------------------------------------------------- */
+
+/* The names of a request, and what a first one says that the client has. Errors as
+ * subscription_request. */
+int subscription_take_names(struct subscription *sub, const struct subscription_request *request,
+                            struct errmsg *ret_msg) MUST_CHECK;
+/* The outstanding response was accepted, or refused with that text. */
+void subscription_take_ack(struct subscription *sub);
+void subscription_take_nack(struct subscription *sub, struct str text,
+                            subscription_refused_fn *on_refused, void *arg);
 
 /* --- outstanding --------------------------------------------------------------------------------
  */
