@@ -118,6 +118,14 @@ static void proceed(struct etcd_source *source)
         etcd_list_begin(source);
 }
 
+/* A new token is there in the middle of a session. */
+static void retry_refused(struct etcd_source *source)
+{
+    etcd_statuses_retry(source);
+    if (source->lease.id == 0)
+        etcd_lease_begin(source);
+}
+
 static void on_authenticated(void *arg, enum rpc_status status, const char *text,
                              struct str response)
 {
@@ -140,12 +148,17 @@ static void on_authenticated(void *arg, enum rpc_status status, const char *text
     else if (source->session == SESSION_AUTHENTICATING)
         proceed(source);
     else
-        etcd_statuses_retry(source);
+        retry_refused(source);
 }
 
-void etcd_session_renew_token(struct etcd_source *source)
+void etcd_session_check_token(struct etcd_source *source, enum rpc_status status, const char *text)
 {
-    if (!source->auth_call)
+    /* Expired, or given before the last change of users and roles, which shares its status with
+     * other failures. */
+    bool is_refused =
+        status == RPC_STATUS_UNAUTHENTICATED ||
+        (status == RPC_STATUS_INVALID_ARGUMENT && strstr(text, "revision of auth store is old"));
+    if (is_refused && !source->auth_call)
         source->auth_call = etcd_client_authenticate(source->client, on_authenticated, source);
 }
 

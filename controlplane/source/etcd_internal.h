@@ -135,8 +135,8 @@ void etcd_session_fail(struct etcd_source *source, const char *format, ...) PRIN
 /* The same for an answer that is an error. */
 void etcd_session_fail_call(struct etcd_source *source, const char *what, enum rpc_status status,
                             const char *text);
-/* A call was refused because of its token: gets a new one without ending the session. */
-void etcd_session_renew_token(struct etcd_source *source);
+/* Where a call was refused because of its token: gets a new one without ending the session. */
+void etcd_session_check_token(struct etcd_source *source, enum rpc_status status, const char *text);
 /* Listing is complete or was not needed: watch. */
 void etcd_session_watch(struct etcd_source *source);
 /* Everything is as etcd has it. */

@@ -53,6 +53,7 @@ static void on_answer(void *arg, enum rpc_status status, const char *text, struc
     struct etcd_lease *lease = &source->lease;
     bool was_granting = lease->id == 0;
     lease->call = NULL;
+    etcd_session_check_token(source, status, text);
     if (status == RPC_STATUS_OK && was_granting)
         on_granted(source, response);
     else if (status == RPC_STATUS_OK)

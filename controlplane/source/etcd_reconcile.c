@@ -114,8 +114,7 @@ static void on_page(void *arg, enum rpc_status status, const char *text, struct 
         return;
     }
     log_debug("etcd_reconcile_failed status=%s text=\"%s\"", rpc_status_name(status), text);
-    if (status == RPC_STATUS_UNAUTHENTICATED)
-        etcd_session_renew_token(source);
+    etcd_session_check_token(source, status, text);
     etcd_reconcile_schedule(source);
 }
 

@@ -77,8 +77,7 @@ static void on_written(void *arg, enum rpc_status status, const char *text, stru
             log_warning("etcd_status_not_written count=%zu status=%s text=\"%s\"",
                         statuses->flying.len, rpc_status_name(status), text);
         take_back(statuses);
-        if (status == RPC_STATUS_UNAUTHENTICATED)
-            etcd_session_renew_token(source);
+        etcd_session_check_token(source, status, text);
         if (status == RPC_STATUS_NOT_FOUND) /* nothing else in the transaction can be missing */
             etcd_lease_lost(source);
         pause_ms =

@@ -131,6 +131,9 @@ static void set_warnings(struct record *record, const struct model_verdict *verd
 void status_take_verdict(const struct model_verdict *verdict, void *arg)
 {
     struct status *status = arg;
+    /* No kind of objects; the place belongs to proxies, so that such a key is told in the log. */
+    if (str_starts_with(verdict->key, STR("proxies/")))
+        return;
     struct record *record = status_find(status, verdict->key);
     if (verdict->is_deleted) {
         /* Whoever wrote the document. */

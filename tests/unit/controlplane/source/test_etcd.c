@@ -395,9 +395,9 @@ static void write_file(const struct world *world, const char *name, const char *
     ck_assert_int_eq(file_replace(path, str_from(text), false, &msg), 0);
 }
 
-/* An etcd with authentication, whose tokens live for a second; its users are made before libgrpc
- * starts, since etcdctl is a process. */
-static void world_init_auth(struct world *world)
+/* An etcd with authentication, whose tokens live for so long ("1s"); its users are made before
+ * libgrpc starts, since etcdctl is a process. */
+static void world_init_auth(struct world *world, const char *ttl)
 {
     *world = (struct world){0};
     struct pki_pair pair;
@@ -410,8 +410,8 @@ static void world_init_auth(struct world *world)
     ck_assert_int_eq(file_replace(cert, str_from(pair.cert_pem), false, &msg), 0);
     ck_assert_int_eq(file_replace(key, str_from(pair.key_pem), false, &msg), 0);
     pki_done(&pair);
-    snprintf(option, sizeof option, "jwt,pub-key=%s,priv-key=%s,sign-method=ES256,ttl=1s", cert,
-             key);
+    snprintf(option, sizeof option, "jwt,pub-key=%s,priv-key=%s,sign-method=ES256,ttl=%s", cert,
+             key, ttl);
     etcd_server_start(&world->etcd, (const char *const[]){"--auth-token", option, NULL});
     etcdctl(world, "put /weir/v1/routes/a 1");
     etcdctl(world, "user add root:rootpw");
@@ -430,7 +430,7 @@ static void world_init_auth(struct world *world)
 START_TEST(a_user_gets_in_and_its_token_is_renewed_when_it_has_expired)
 {
     struct world world;
-    world_init_auth(&world);
+    world_init_auth(&world, "1s");
     world.options.user = "gateway";
     world.options.password = "wrong";
     start_source(&world);
@@ -454,6 +454,62 @@ START_TEST(a_user_gets_in_and_its_token_is_renewed_when_it_has_expired)
     loop_free(world.loop);
     etcdctl(&world,
             "--user root:rootpw get --print-value-only /weir/status/v1/routes/a | grep -q fine");
+    etcd_server_stop(&world.etcd);
+}
+END_TEST
+
+static void wait_for_status(struct world *world, const char *key, const char *value)
+{
+    char line[512];
+    snprintf(line, sizeof line,
+             "test \"$(ETCDCTL_API=3 etcdctl --endpoints=%s --user root:rootpw get "
+             "--print-value-only /weir/status/v1/%s 2>/dev/null)\" = %s",
+             world->etcd.endpoint, key, value);
+    for (int i = 0; system(line) != 0; i++) {
+        ck_assert_int_lt(i, 100);
+        loop_for(world->loop, 300);
+    }
+}
+
+/* Nothing but the lease is asked for after the token has expired. */
+START_TEST(a_lease_refused_for_an_expired_token_is_asked_for_with_a_new_one)
+{
+    struct world world;
+    world_init_auth(&world, "1s");
+    world.options.user = "gateway";
+    world.options.password = "secret";
+    world.options.reconcile_ms = -1;
+    start_synced(&world);
+    loop_for(world.loop, 2500);
+    source_put_passing_status(world.source, STR("proxies/p"), STR("here"));
+    wait_for_status(&world, "proxies/p", "here");
+    source_put_passing_status(world.source, STR("proxies/p"), STR("again"));
+    wait_for_status(&world, "proxies/p", "again");
+    ck_assert_int_eq(world.log.state, SOURCE_SYNCED);
+    stop_source(&world);
+    rpc_runtime_free(world.runtime);
+    loop_free(world.loop);
+    etcd_server_stop(&world.etcd);
+}
+END_TEST
+
+/* etcd tells by another status that what it knew of users when it gave the token is out of date. */
+START_TEST(a_change_of_rights_does_not_stop_statuses)
+{
+    struct world world;
+    world_init_auth(&world, "300s");
+    world.options.user = "gateway";
+    world.options.password = "secret";
+    world.options.reconcile_ms = -1;
+    start_synced(&world);
+    etcdctl(&world, "--user root:rootpw role add other");
+    etcdctl(&world, "--user root:rootpw role grant-permission other readwrite /other --prefix");
+    etcdctl(&world, "--user root:rootpw user grant-role gateway other");
+    source_put_status(world.source, STR("routes/a"), STR("fine"));
+    wait_for_status(&world, "routes/a", "fine");
+    stop_source(&world);
+    rpc_runtime_free(world.runtime);
+    loop_free(world.loop);
     etcd_server_stop(&world.etcd);
 }
 END_TEST
@@ -616,7 +672,9 @@ TEST_MAIN("etcd source", what_is_there_is_delivered_and_then_what_changes,
           values_over_the_limit_are_named_and_take_nobody_with_them,
           what_exceeds_the_total_is_marked_too,
           the_next_endpoint_is_tried_and_wrong_ones_are_refused,
-          a_user_gets_in_and_its_token_is_renewed_when_it_has_expired, etcd_over_mutual_tls,
+          a_user_gets_in_and_its_token_is_renewed_when_it_has_expired,
+          a_lease_refused_for_an_expired_token_is_asked_for_with_a_new_one,
+          a_change_of_rights_does_not_stop_statuses, etcd_over_mutual_tls,
           statuses_are_written_the_newest_per_key_and_again_after_a_failure,
           without_etcd_the_copy_on_disk_is_served_and_replaced_later,
           the_copy_is_written_soon_after_a_change,

@@ -311,6 +311,27 @@ START_TEST(a_proxy_that_refuses_everything_costs_bounded_memory)
 }
 END_TEST
 
+/* An operator wrote /weir/v1/proxies/p: an object of an unknown kind. */
+START_TEST(an_object_called_like_a_proxy_does_not_touch_its_document)
+{
+    begin();
+    verdict("proxies/p", false, 3, "proxies/p: unknown kind");
+    flush();
+    ck_assert_str_eq(written, "");
+    struct ledger_client *client = connect_node("p");
+    flush();
+    ck_assert_ptr_nonnull(strstr(written, "put proxies/p {\"node_id\":\"p\""));
+    written[0] = '\0';
+    status_take_verdict(&(struct model_verdict){.key = STR("proxies/p"), .is_deleted = true},
+                        status);
+    flush();
+    ck_assert_str_eq(written, "");
+    ledger_disconnect(client);
+    ck_assert_str_eq(written, "erase proxies/p\n");
+    end();
+}
+END_TEST
+
 START_TEST(a_node_cannot_name_another_key)
 {
     struct buf key;
@@ -586,7 +607,8 @@ TEST_MAIN("status", verdicts_are_written_once_and_when_they_change,
           a_refusal_is_told_at_the_proxy_and_at_the_object_until_it_is_cleared,
           a_refusal_is_blamed_on_the_object_that_the_text_names,
           a_refusal_that_could_be_of_too_many_objects_is_blamed_on_the_gateway,
-          a_proxy_that_refuses_everything_costs_bounded_memory, a_node_cannot_name_another_key,
+          a_proxy_that_refuses_everything_costs_bounded_memory,
+          an_object_called_like_a_proxy_does_not_touch_its_document, a_node_cannot_name_another_key,
           a_text_names_whole_words_only,
           an_object_is_live_on_the_proxies_of_its_gateways_that_have_come_as_far,
           the_last_good_version_of_an_object_stays_live,
