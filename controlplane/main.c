@@ -98,6 +98,7 @@ static struct source *new_source(struct daemon *daemon, const struct flags *flag
             .endpoint_count = flags->etcd_endpoint_count,
             .prefix = flags->prefix,
             .status_prefix = flags->status_prefix[0] ? flags->status_prefix : NULL,
+            .followed = STATUS_PROXIES,
             .user = flags->etcd_user,
             .password = flags->etcd_password,
             .ca_file = flags->etcd_ca,

@@ -58,6 +58,8 @@ static void publish(struct pipeline *pipeline)
     world_check(world, ads_world(pipeline->ads), on_problem, pipeline);
     uint64_t translated_ns = clock_monotonic_ns();
     ads_publish(pipeline->ads, world);
+    for (size_t i = 0; i < world->len; i++)
+        status_note_version(pipeline->status, &world->entries[i].snapshot->version);
     model_store_take_verdicts(pipeline->store, on_verdict, pipeline->status);
     model_free(before);
     histogram_add(&pipeline->stats.build_seconds, built_ns - begin_ns);
@@ -162,7 +164,7 @@ static void put_status(void *arg, struct str key, struct str value)
     const struct pipeline *pipeline = arg;
     if (!pipeline->source)
         return;
-    if (str_starts_with(key, STR("proxies/")))
+    if (str_starts_with(key, STR(STATUS_PROXIES)))
         source_put_passing_status(pipeline->source, key, value);
     else
         source_put_status(pipeline->source, key, value);
@@ -198,17 +200,33 @@ static void members_of(void *arg, struct str gateway, status_object_fn *on_objec
                    object_arg);
 }
 
+/* For mem_free. */
+static struct status_written *written_of(const struct source_status *documents, size_t count)
+{
+    struct status_written *written = mem_alloc_zero(count + 1, sizeof *written);
+    for (size_t i = 0; i < count; i++)
+        written[i] = (struct status_written){.key = documents[i].key, .value = documents[i].value};
+    return written;
+}
+
 static void on_source_statuses(void *arg, const struct source_status *documents, size_t count)
 {
     struct pipeline *pipeline = arg;
     if (!pipeline->stats.is_published || pipeline->is_scheduled)
         publish(pipeline); /* the verdicts that they are compared with */
-    struct status_written *written = mem_alloc_zero(count + 1, sizeof *written);
-    for (size_t i = 0; i < count; i++)
-        written[i] = (struct status_written){.key = documents[i].key, .value = documents[i].value};
+    struct status_written *written = written_of(documents, count);
     status_take_written(pipeline->status, written, count);
     mem_free(written);
     log_info("statuses_read count=%zu", count);
+}
+
+static void on_source_followed(void *arg, const struct source_status *documents, size_t count,
+                               bool is_complete)
+{
+    const struct pipeline *pipeline = arg;
+    struct status_written *written = written_of(documents, count);
+    status_take_proxies(pipeline->status, written, count, is_complete);
+    mem_free(written);
 }
 
 const struct source_listener *pipeline_listener(void)
@@ -218,6 +236,7 @@ const struct source_listener *pipeline_listener(void)
         .on_changes = on_source_changes,
         .on_state = on_source_state,
         .on_statuses = on_source_statuses,
+        .on_followed = on_source_followed,
     };
     return &listener;
 }

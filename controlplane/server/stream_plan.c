@@ -276,10 +276,12 @@ static void tell_ledger(struct stream *stream)
                           stream->subscriptions[type]);
     struct ledger_progress progress = {.revision = stream->client->progress.revision,
                                        .publication = stream->client->progress.publication,
+                                       .version = stream->client->progress.version,
                                        .is_in_sync = stream_is_in_sync(stream)};
     if (has_answered_all(stream)) {
         progress.revision = stream->plan.reached->revision;
         progress.publication = stream->goal_publication;
+        progress.version = stream->plan.reached->version;
     }
     ledger_note_progress(stream->client, &progress);
 }

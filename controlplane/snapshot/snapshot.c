@@ -110,12 +110,22 @@ struct rpc_buf *resource_set_bytes(struct resource_set *set, bool is_delta)
 /* --- snapshots ----------------------------------------------------------------------------------
  */
 
+static struct content_hash hash_of_sets(struct resource_set *const sets[RESOURCE_TYPE_COUNT])
+{
+    char text[RESOURCE_TYPE_COUNT * sizeof sets[0]->version.hex];
+    for (int type = 0; type < RESOURCE_TYPE_COUNT; type++)
+        memcpy(text + (size_t)type * sizeof sets[0]->version.hex, sets[type]->version.hex,
+               sizeof sets[0]->version.hex);
+    return content_hash_of((struct str){.data = text, .len = sizeof text});
+}
+
 struct snapshot *snapshot_new(int64_t revision,
                               struct resource_set *const sets[RESOURCE_TYPE_COUNT])
 {
     struct snapshot *snapshot = MEM_NEW(struct snapshot);
     snapshot->refs = 1;
     snapshot->revision = revision;
+    snapshot->version = hash_of_sets(sets);
     memcpy(snapshot->sets, sets, sizeof snapshot->sets);
     return snapshot;
 }

@@ -31,6 +31,7 @@ struct resource_set {
 struct snapshot {
     uint32_t refs;
     int64_t revision; /* of the policy it was made from; two snapshots may differ in nothing else */
+    struct content_hash version;                    /* of all sets: equal on every replica */
     struct resource_set *sets[RESOURCE_TYPE_COUNT]; /* never NULL */
 };
 

@@ -61,6 +61,7 @@ static void end_calls(struct etcd_source *source)
     etcd_reconcile_cancel(source);
     etcd_statuses_cancel(source);
     etcd_lease_cancel(source);
+    etcd_follow_cancel(source);
     source->session = SESSION_PAUSED;
 }
 
@@ -199,6 +200,7 @@ void etcd_session_synced(struct etcd_source *source)
     source_report_synced(&source->base, where);
     etcd_status_list_begin(source);
     etcd_lease_begin(source);
+    etcd_follow_begin(source);
     if (source->statuses.pending.len > 0 && !source->statuses.call)
         loop_timer_start(&source->statuses.timer, 0);
 }
@@ -349,6 +351,7 @@ static void destroy(struct source *base)
     etcd_reconcile_done(source);
     etcd_statuses_done(source);
     etcd_lease_done(source);
+    etcd_follow_done(source);
     source_store_done(&source->staging);
     source_store_done(&source->last_good);
     arena_done(&source->batch);
@@ -397,6 +400,13 @@ static struct str copy_prefix(const char *prefix)
     return (struct str){.data = copy, .len = len};
 }
 
+struct str etcd_range_end(struct str prefix)
+{
+    char *end = mem_copy_string(prefix.data, prefix.len);
+    end[prefix.len - 1]++; /* '/' becomes '0' */
+    return (struct str){.data = end, .len = prefix.len};
+}
+
 static int or_default(int value, int fallback)
 {
     return value ? value : fallback;
@@ -414,9 +424,7 @@ static void init_timers(struct etcd_source *source)
 static void init_options(struct etcd_source *source, const struct source_etcd_options *options)
 {
     source->prefix = copy_prefix(options->prefix ? options->prefix : "/weir/v1/");
-    char *range_end = mem_copy_string(source->prefix.data, source->prefix.len);
-    range_end[source->prefix.len - 1]++; /* '/' becomes '0' */
-    source->range_end = (struct str){.data = range_end, .len = source->prefix.len};
+    source->range_end = etcd_range_end(source->prefix);
     if (options->status_prefix)
         source->status_prefix = copy_prefix(options->status_prefix);
     source->request_timeout_ms = or_default(options->request_timeout_ms, 10000);
@@ -445,6 +453,7 @@ struct source *source_etcd_new(struct rpc_runtime *runtime,
     etcd_reconcile_init(source);
     etcd_statuses_init(source);
     etcd_lease_init(source);
+    etcd_follow_init(source, options->followed);
     if (options->last_good_path)
         last_good_writer_init(&source->writer, source->loop, options->last_good_path,
                               on_copy_written);

@@ -1,8 +1,8 @@
 /*
- * The etcd source, in seven files: etcd.c (life, session, failures, last-good copy), etcd_list.c
+ * The etcd source, in eight files: etcd.c (life, session, failures, last-good copy), etcd_list.c
  * (reading everything), etcd_watch.c (changes), etcd_reconcile.c (comparing now and then),
  * etcd_status.c (writing statuses back), etcd_status_list.c (those that are there at the start),
- * etcd_lease.c (those that go with us).
+ * etcd_lease.c (those that go with us), etcd_follow.c (those of other replicas).
  *
  * A session is: connect to an endpoint, get a token where there is a user, list unless a revision
  * is known that a watch can go on from, watch. Any failure ends the session; after a pause the
@@ -31,8 +31,9 @@ enum session_state {
 /* A listing, page by page, at one revision. */
 struct etcd_listing {
     struct rpc_call *call;
-    struct buf next_key; /* where the next page begins */
-    int64_t revision;    /* 0: the first page will tell */
+    struct buf next_key;  /* where the next page begins */
+    struct str range_end; /* the first key behind them; borrowed */
+    int64_t revision;     /* 0: the first page will tell */
     uint64_t cluster_id;
     int page_keys;
     unsigned restarts; /* because it was compacted away */
@@ -58,6 +59,17 @@ struct etcd_status_list {
     int page_keys;
     bool has_arena;
     bool is_done; /* delivered */
+};
+
+/* Status documents that are followed. */
+struct etcd_follow {
+    struct str prefix, range_end; /* data NULL: none are */
+    struct etcd_listing listing;
+    struct rpc_stream *watch;
+    struct loop_timer again;
+    struct arena arena;              /* of a listing, or of one watch response */
+    struct source_status *documents; /* their strings are in arena */
+    size_t len, cap;
 };
 
 /* Statuses to be written, the newest per key. */
@@ -116,6 +128,7 @@ struct etcd_source {
     struct etcd_reconcile reconcile;
     struct etcd_statuses statuses;
     struct etcd_lease lease;
+    struct etcd_follow follow;
 
     struct last_good_writer writer; /* path NULL: no copy */
     struct loop_timer save;
@@ -130,6 +143,8 @@ struct etcd_source {
 #define ETCD_KEY_BYTES_MAX ((size_t)512 * 1024 * 1024)
 
 /* --- etcd.c */
+/* The first key behind those that begin with prefix, which ends with a slash; for mem_free. */
+struct str etcd_range_end(struct str prefix);
 /* Ends the session and tries again later; the sentence becomes the state's detail. */
 void etcd_session_fail(struct etcd_source *source, const char *format, ...) PRINTF_LIKE(2, 3);
 /* The same for an answer that is an error. */
@@ -152,8 +167,9 @@ void etcd_list_begin(struct etcd_source *source);
 void etcd_list_cancel(struct etcd_source *source);
 void etcd_listing_init(struct etcd_listing *listing, int page_keys);
 void etcd_listing_done(struct etcd_listing *listing);
-/* Back to the first page, at whatever revision is now. */
-void etcd_listing_restart(struct etcd_listing *listing, struct str prefix);
+/* Back to the first page of prefix, which ends with a slash, at whatever revision is now. range_end
+ * is borrowed. */
+void etcd_listing_restart(struct etcd_listing *listing, struct str prefix, struct str range_end);
 /* Asks for the next page; on_done gets source. */
 void etcd_listing_request(struct etcd_source *source, struct etcd_listing *listing, bool keys_only,
                           rpc_call_done_fn *on_done);
@@ -199,5 +215,13 @@ void etcd_lease_lost(struct etcd_source *source);
 void etcd_lease_begin(struct etcd_source *source);
 void etcd_lease_cancel(struct etcd_source *source);
 void etcd_lease_done(struct etcd_source *source);
+
+/* --- etcd_follow.c */
+/* followed NULL: nothing is. */
+void etcd_follow_init(struct etcd_source *source, const char *followed);
+/* A session is there: reads them and watches them, unless it does already. */
+void etcd_follow_begin(struct etcd_source *source);
+void etcd_follow_cancel(struct etcd_source *source);
+void etcd_follow_done(struct etcd_source *source);
 
 #endif

@@ -18,8 +18,9 @@ void etcd_listing_done(struct etcd_listing *listing)
     buf_done(&listing->next_key);
 }
 
-void etcd_listing_restart(struct etcd_listing *listing, struct str prefix)
+void etcd_listing_restart(struct etcd_listing *listing, struct str prefix, struct str range_end)
 {
+    listing->range_end = range_end;
     listing->revision = 0;
     listing->cluster_id = 0;
     buf_reset(&listing->next_key);
@@ -32,8 +33,8 @@ void etcd_listing_request(struct etcd_source *source, struct etcd_listing *listi
     Etcdserverpb__RangeRequest request = ETCDSERVERPB__RANGE_REQUEST__INIT;
     request.key.data = (uint8_t *)listing->next_key.data;
     request.key.len = listing->next_key.len;
-    request.range_end.data = (uint8_t *)(uintptr_t)source->range_end.data;
-    request.range_end.len = source->range_end.len;
+    request.range_end.data = (uint8_t *)(uintptr_t)listing->range_end.data;
+    request.range_end.len = listing->range_end.len;
     request.limit = listing->page_keys;
     request.revision = listing->revision;
     request.sort_order = ETCDSERVERPB__RANGE_REQUEST__SORT_ORDER__ASCEND;
@@ -65,7 +66,7 @@ void etcd_list_begin(struct etcd_source *source)
     source->session = SESSION_LISTING;
     source_store_done(&source->staging);
     source->staging_allows_empty = false;
-    etcd_listing_restart(&source->listing, source->prefix);
+    etcd_listing_restart(&source->listing, source->prefix, source->range_end);
     etcd_listing_request(source, &source->listing, false, on_page);
 }
 

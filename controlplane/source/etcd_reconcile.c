@@ -20,7 +20,7 @@ static void begin(struct etcd_source *source)
     reconcile->round++;
     reconcile->seen_count = 0;
     buf_reset(&reconcile->suspect);
-    etcd_listing_restart(&reconcile->listing, source->prefix);
+    etcd_listing_restart(&reconcile->listing, source->prefix, source->range_end);
     etcd_listing_request(source, &reconcile->listing, true, on_page);
 }
 

@@ -78,6 +78,11 @@ struct source_listener {
     /* Once, after a first snapshot that is not stale and where there is a place for statuses: all
      * status documents that are there, written by whomever. May be NULL. */
     void (*on_statuses)(void *arg, const struct source_status *documents, size_t count);
+    /* Status documents below source_etcd_options.followed, written by whomever: all of them
+     * (is_complete) at first, and again whenever they had to be read anew; between, those that
+     * changed, where a value with data NULL was deleted. May be NULL. */
+    void (*on_followed)(void *arg, const struct source_status *documents, size_t count,
+                        bool is_complete);
     /* Each time the state or its detail changes. detail is a sentence for people. */
     void (*on_state)(void *arg, enum source_state state, const char *detail);
 };
@@ -110,6 +115,7 @@ struct source_etcd_options {
     size_t endpoint_count;
     const char *prefix; /* of the objects, with or without the last slash. Default /weir/v1/ */
     const char *status_prefix; /* "/weir/status/v1/"; NULL: statuses are dropped */
+    const char *followed;      /* below status_prefix, "proxies/": see on_followed. NULL: nothing */
     const char *user;          /* NULL: no authentication */
     const char *password;
     const char *ca_file; /* PEM files, read anew for each connection; CA NULL: the system's */

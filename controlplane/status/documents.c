@@ -27,6 +27,7 @@ Weir__V1__Refusal *document_of_refusal(const struct ledger_client *client,
     message->resource = arena_printf(arena, "%s %.*s", resource_type_short_name(refusal->type),
                                      STR_ARGS(refusal->name));
     message->message = refusal->text;
+    message->ran = (char *)refusal->ran.hex;
     return message;
 }
 
@@ -71,19 +72,23 @@ Weir__V1__ProxyStatus *document_of_proxy(const struct ledger_proxy *proxy, const
     message->connected_since = document_of_time(client->since_us, arena);
     message->in_sync = true;
     message->revision = INT64_MAX;
+    const struct ledger_client *last = client; /* that has come least far */
     LIST_FOR_EACH(link, &proxy->clients) {
         const struct ledger_client *each = LIST_ENTRY(link, struct ledger_client, sibling);
         message->in_sync &= each->progress.is_in_sync;
         if (each->progress.revision < message->revision)
             message->revision = each->progress.revision;
+        if (each->progress.publication < last->progress.publication)
+            last = each;
     }
+    message->version = (char *)last->progress.version.hex;
     add_refusals(message, proxy, arena);
     return message;
 }
 
 void document_key_of_proxy(struct str node_id, struct buf *out)
 {
-    buf_append_str(out, STR("proxies/"));
+    buf_append_str(out, STR(STATUS_PROXIES));
     for (size_t i = 0; i < node_id.len; i++) {
         char c = node_id.data[i];
         bool is_plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||

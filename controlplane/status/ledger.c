@@ -162,6 +162,7 @@ void ledger_refuse(struct ledger_client *client, enum resource_type type, struct
         refusal->type = type;
         refusal->name = copy(name);
         refusal->publication = client->progress.publication;
+        refusal->ran = client->progress.version;
         list_append(&client->refusals, &refusal->link);
         client->refusal_count++;
     }
@@ -194,7 +195,8 @@ void ledger_note_progress(struct ledger_client *client, const struct ledger_prog
     client->progress = *progress;
     if (progress->publication != before.publication)
         tell_publication(client->ledger);
-    if (progress->revision != before.revision || progress->is_in_sync != before.is_in_sync)
+    if (progress->revision != before.revision || progress->is_in_sync != before.is_in_sync ||
+        strcmp(progress->version.hex, before.version.hex) != 0)
         tell_client(client);
 }
 

@@ -28,13 +28,15 @@ struct ledger_refusal {
     char *text;                  /* the proxy's words */
     uint64_t since_us;           /* wall clock */
     uint64_t publication;        /* of the client's progress when it began to refuse it */
+    struct content_hash ran;     /* version of its progress then */
 };
 
 /* How far a client has come. */
 struct ledger_progress {
-    int64_t revision;     /* of what it runs, but for what it refused; 0: nothing yet */
-    uint64_t publication; /* the newest one of which it has accepted or refused everything */
-    bool is_in_sync;      /* has accepted everything and there is nothing newer */
+    int64_t revision;            /* of what it runs, but for what it refused; 0: nothing yet */
+    uint64_t publication;        /* the newest one of which it has accepted or refused everything */
+    struct content_hash version; /* of the snapshot that it has answered all of; "": of none */
+    bool is_in_sync;             /* has accepted everything and there is nothing newer */
 };
 
 struct ledger_client {

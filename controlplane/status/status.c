@@ -132,7 +132,7 @@ void status_take_verdict(const struct model_verdict *verdict, void *arg)
 {
     struct status *status = arg;
     /* No kind of objects; the place belongs to proxies, so that such a key is told in the log. */
-    if (str_starts_with(verdict->key, STR("proxies/")))
+    if (str_starts_with(verdict->key, STR(STATUS_PROXIES)))
         return;
     struct record *record = status_find(status, verdict->key);
     if (verdict->is_deleted) {
@@ -165,7 +165,7 @@ void status_take_written(struct status *status, const struct status_written *doc
     for (size_t i = 0; i < count; i++) {
         const struct status_written *document = &documents[i];
         struct record *record = status_find(status, document->key);
-        bool is_of_proxy = str_starts_with(document->key, STR("proxies/"));
+        bool is_of_proxy = str_starts_with(document->key, STR(STATUS_PROXIES));
         if (record && !record->is_proxy)
             status_inherit(status, record, document->value);
         else if (!record && (!is_of_proxy || status_is_own_proxy(status, document->value)))
@@ -253,6 +253,7 @@ void status_free(struct status *status)
     MAP_FOR_EACH(entry, &status->records)
         record_free(entry->value);
     map_done(&status->records);
+    others_done(status);
     mem_free(status->served_by);
     mem_free(status);
 }

@@ -4,6 +4,7 @@
  * it runs. Written as JSON (proto/weir/v1/status.proto) to the place the source has for it.
  *
  *     status.c   the records: verdicts and proxies come in, documents of before are taken over
+ *     others.c   proxies of other replicas, by the documents that those write about them
  *     view.c     now and then: who has what, and who refuses what of whom
  *     write.c    the documents, in order of importance
  *
@@ -44,6 +45,9 @@ enum {
     /* After a start, for proxies to come back before it is told that objects are live nowhere. */
     STATUS_LIVE_GRACE_MS = 10000,
 };
+
+/* Documents of proxies are below this. */
+#define STATUS_PROXIES "proxies/"
 
 /* Where documents go. key: "routes/users", "proxies/<node id>". */
 struct status_sink {
@@ -90,6 +94,12 @@ struct status_written {
  * what is as it should be is not written again. All verdicts must have been taken. */
 void status_take_written(struct status *status, const struct status_written *documents,
                          size_t count);
+/* This is what the snapshot of some gateway is in the publication that has begun. */
+void status_note_version(struct status *status, const struct content_hash *version);
+/* Documents below STATUS_PROXIES, written by whomever; value.data NULL: deleted. is_complete: they
+ * are all there are. */
+void status_take_proxies(struct status *status, const struct status_written *documents,
+                         size_t count, bool is_complete);
 /* Writes the verdicts and proxies that wait, now. */
 void status_flush(struct status *status);
 /* From now on nothing is told about who has what: we are stopping, and proxies that leave go to

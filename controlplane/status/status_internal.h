@@ -2,6 +2,7 @@
 #ifndef CONTROLPLANE_STATUS_STATUS_INTERNAL_H
 #define CONTROLPLANE_STATUS_STATUS_INTERNAL_H
 
+#include "common/base/arena.h"
 #include "common/base/map.h"
 #include "common/base/mem.h"
 #include "common/io/loop.h"
@@ -58,12 +59,22 @@ struct record {
     struct content_hash written_verdict; /* of an inherited document without live_on */
 };
 
+/* A proxy that another weir-control serves. */
+struct other_proxy {
+    struct str key;
+    struct ledger_client client; /* no ledger knows it; strings and refusals are in arena */
+    struct content_hash version;
+    struct arena arena;
+};
+
 struct status {
     struct loop *loop;
     struct ledger *ledger;
     struct status_options options;
     char *served_by;
-    struct map records; /* key -> struct record */
+    struct map records;  /* key -> struct record */
+    struct map others;   /* key -> struct other_proxy */
+    struct map versions; /* content hash -> struct version (others.c) */
     struct list dirty;
     size_t dirty_count;
     size_t repeat_count; /* records with repeat_at_ms */
@@ -86,6 +97,11 @@ void status_unmark(struct status *status, struct record *record);
 void status_schedule(struct status *status);
 void record_free_blames(struct record *record);
 void record_set_live(struct record *record, struct live_set *live);
+
+/* --- others.c */
+/* Works out how far the others' proxies have come in terms of our publications. */
+void others_place(struct status *status);
+void others_done(struct status *status);
 
 /* --- view.c */
 /* Works out live sets and blame, and marks records whose blame changed. */

@@ -73,11 +73,9 @@ static uint64_t publication_of(const struct ledger_proxy *proxy)
     return publication;
 }
 
-static void add_proxy(struct view *view, const struct ledger_client *client)
+static void add_proxy(struct view *view, const struct ledger_client *client, uint64_t publication)
 {
-    const struct ledger_proxy *proxy = ledger_find_proxy(view->status->ledger, client->node_id);
-    bool is_newest_stream = proxy->clients.prev == &client->sibling;
-    if (!is_newest_stream || client->node_id.len == 0 || !client->is_gateway_known)
+    if (client->node_id.len == 0 || !client->is_gateway_known)
         return;
     struct gateway_view *gateway = map_find(&view->gateways, client->gateway);
     if (!gateway) {
@@ -87,7 +85,7 @@ static void add_proxy(struct view *view, const struct ledger_client *client)
     }
     struct proxy_view *each = ARENA_NEW(&view->arena, struct proxy_view);
     each->node_id = client->node_id;
-    each->publication = publication_of(proxy);
+    each->publication = publication;
     vec_append(&gateway->proxies, each);
 }
 
@@ -148,10 +146,25 @@ static void on_member(struct str key, void *arg)
         vec_append(gateways, view->gateway);
 }
 
+/* It has come over to us, and the document of the one it has left is still there. */
+static bool is_ours_too(const struct view *view, const struct other_proxy *other)
+{
+    return ledger_find_proxy(view->status->ledger, other->client.node_id) != NULL;
+}
+
 static void collect_gateways(struct view *view)
 {
     LIST_FOR_EACH(link, ledger_clients(view->status->ledger)) {
-        add_proxy(view, LIST_ENTRY(link, struct ledger_client, link));
+        const struct ledger_client *client = LIST_ENTRY(link, struct ledger_client, link);
+        const struct ledger_proxy *proxy = ledger_find_proxy(view->status->ledger, client->node_id);
+        bool is_newest_stream = proxy->clients.prev == &client->sibling;
+        if (is_newest_stream)
+            add_proxy(view, client, publication_of(proxy));
+    }
+    MAP_FOR_EACH(entry, &view->status->others) {
+        const struct other_proxy *other = entry->value;
+        if (!is_ours_too(view, other))
+            add_proxy(view, &other->client, other->client.progress.publication);
     }
     const struct status_options *options = &view->status->options;
     MAP_FOR_EACH(entry, &view->gateways) {
@@ -182,6 +195,13 @@ static void add_refusal(struct view *view, const struct ledger_client *client,
     map_put(&group->proxies, client->node_id, (void *)(uintptr_t)refusal);
     if (refusal->publication < group->publication)
         group->publication = refusal->publication;
+}
+
+static void add_refusals(struct view *view, const struct ledger_client *client)
+{
+    LIST_FOR_EACH(link, &client->refusals) {
+        add_refusal(view, client, LIST_ENTRY(link, struct ledger_refusal, link));
+    }
 }
 
 static void on_object(struct str key, void *arg)
@@ -245,10 +265,12 @@ static void collect_refusals(struct view *view)
         status_mark(view->status, record);
     }
     LIST_FOR_EACH(link, ledger_clients(view->status->ledger)) {
-        const struct ledger_client *client = LIST_ENTRY(link, struct ledger_client, link);
-        LIST_FOR_EACH(refused, &client->refusals) {
-            add_refusal(view, client, LIST_ENTRY(refused, struct ledger_refusal, link));
-        }
+        add_refusals(view, LIST_ENTRY(link, struct ledger_client, link));
+    }
+    MAP_FOR_EACH(entry, &view->status->others) {
+        const struct other_proxy *other = entry->value;
+        if (!is_ours_too(view, other))
+            add_refusals(view, &other->client);
     }
     MAP_FOR_EACH(entry, &view->groups)
         blame_for(view, entry->value);
@@ -395,6 +417,7 @@ void status_view(struct status *status)
     struct view view = {.status = status};
     arena_init(&view.arena, 64 * 1024);
     status->is_view_stale = false;
+    others_place(status);
     collect_gateways(&view);
     collect_refusals(&view);
     settle_all(&view);

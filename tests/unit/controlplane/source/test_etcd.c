@@ -427,6 +427,12 @@ static void world_init_auth(struct world *world, const char *ttl)
     world_init_gateway(world);
 }
 
+static bool is_authentication_refused(void *arg)
+{
+    const struct world *world = arg;
+    return strstr(world->log.detail, "authentication failed") != NULL;
+}
+
 START_TEST(a_user_gets_in_and_its_token_is_renewed_when_it_has_expired)
 {
     struct world world;
@@ -434,9 +440,7 @@ START_TEST(a_user_gets_in_and_its_token_is_renewed_when_it_has_expired)
     world.options.user = "gateway";
     world.options.password = "wrong";
     start_source(&world);
-    bool never = false;
-    loop_until_flag(world.loop, 500, &never);
-    ck_assert_ptr_nonnull(strstr(world.log.detail, "authentication failed"));
+    ck_assert(loop_until(world.loop, 30000, is_authentication_refused, &world));
     ck_assert_int_eq(world.log.state, SOURCE_CONNECTING);
     stop_source(&world);
 

@@ -45,6 +45,35 @@ static void on_statuses(void *arg, const struct source_status *documents, size_t
                  STR_ARGS(documents[i].value));
 }
 
+static char followed[4096]; /* "all:" or "", then "key=value;" or "-key;" of each document */
+
+static void on_followed(void *arg, const struct source_status *documents, size_t count,
+                        bool is_complete)
+{
+    (void)arg;
+    size_t len = strlen(followed);
+    if (is_complete)
+        len += (size_t)snprintf(followed + len, sizeof followed - len, "all:");
+    for (size_t i = 0; i < count; i++) {
+        const struct source_status *document = &documents[i];
+        bool is_deleted = !document->value.data;
+        len += (size_t)snprintf(followed + len, sizeof followed - len, "%s%.*s%s%.*s;",
+                                is_deleted ? "-" : "", STR_ARGS(document->key),
+                                is_deleted ? "" : "=", STR_ARGS(document->value));
+    }
+}
+
+static bool is_followed(void *arg)
+{
+    return strcmp(followed, arg) == 0;
+}
+
+static void expect_followed(const char *text)
+{
+    ck_assert_msg(loop_until(loop, 30000, is_followed, (void *)(uintptr_t)text), "%s", followed);
+    followed[0] = '\0';
+}
+
 static void begin(void)
 {
     etcd_server_start(&etcd, NULL);
@@ -58,13 +87,15 @@ static void start(void)
     static const struct source_listener listener = {.on_snapshot = on_snapshot,
                                                     .on_changes = on_changes,
                                                     .on_state = on_state,
-                                                    .on_statuses = on_statuses};
+                                                    .on_statuses = on_statuses,
+                                                    .on_followed = on_followed};
     const char *endpoints[] = {etcd.endpoint};
     struct errmsg msg = {""};
     source = source_etcd_new(runtime,
                              &(struct source_etcd_options){.endpoints = endpoints,
                                                            .endpoint_count = 1,
-                                                           .status_prefix = "/weir/status/v1/"},
+                                                           .status_prefix = "/weir/status/v1/",
+                                                           .followed = "proxies/"},
                              &listener, NULL, &msg);
     ck_assert_msg(source != NULL, "%s", msg.text);
     source_start(source);
@@ -165,6 +196,30 @@ START_TEST(passing_statuses_hang_on_a_lease_and_come_back_when_it_is_lost)
 }
 END_TEST
 
+START_TEST(what_others_write_is_followed_and_read_anew_when_something_was_missed)
+{
+    begin();
+    etcd_put(&etcd_client, "/weir/status/v1/proxies/p", STR("1"));
+    etcd_put(&etcd_client, "/weir/status/v1/routes/a", STR("1"));
+    etcd_put(&etcd_client, "/weir/status/v1/proxies0", STR("1"));
+    start();
+    expect_followed("all:proxies/p=1;");
+    etcd_put(&etcd_client, "/weir/status/v1/proxies/q", STR("2"));
+    expect_followed("proxies/q=2;");
+    etcd_put(&etcd_client, "/weir/status/v1/proxies/q", STR(""));
+    expect_followed("proxies/q=;");
+    etcd_delete(&etcd_client, "/weir/status/v1/proxies/p");
+    expect_followed("-proxies/p;");
+    etcd_server_kill(&etcd);
+    etcd_server_restart(&etcd);
+    expect_followed("all:proxies/q=;");
+    etcd_put(&etcd_client, "/weir/status/v1/proxies/r", STR("3"));
+    expect_followed("proxies/r=3;");
+    end();
+}
+END_TEST
+
 TEST_MAIN("etcd statuses", the_documents_that_are_there_are_told_once,
           many_documents_come_in_pages_and_are_told_together,
-          passing_statuses_hang_on_a_lease_and_come_back_when_it_is_lost)
+          passing_statuses_hang_on_a_lease_and_come_back_when_it_is_lost,
+          what_others_write_is_followed_and_read_anew_when_something_was_missed)

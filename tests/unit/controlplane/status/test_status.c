@@ -395,6 +395,87 @@ START_TEST(an_object_is_live_on_the_proxies_of_its_gateways_that_have_come_as_fa
 }
 END_TEST
 
+static void others(bool is_complete, const char *key, const char *document)
+{
+    struct status_written told = {.key = str_from(key)};
+    if (document)
+        told.value = str_from(document);
+    status_take_proxies(status, &told, key[0] ? 1 : 0, is_complete);
+    turn();
+}
+
+#define PROXY(id, by, version, more)                                                               \
+    "{\"node_id\":\"" id "\",\"gateway\":\"public\",\"served_by\":\"" by                           \
+    "\",\"version\":\"" version "\"" more "}"
+
+/* A publication in which the gateway's content has this hash. */
+static void publish_version(const char *version)
+{
+    struct content_hash hash = {""};
+    memcpy(hash.hex, version, strlen(version));
+    ledger_begin_publication(ledger);
+    status_note_version(status, &hash);
+}
+
+START_TEST(an_object_is_live_on_proxies_of_other_replicas_that_run_what_we_published)
+{
+    begin();
+    publish_version("v1");
+    verdict("routes/r0", true, 7, "");
+    struct ledger_client *client = connect_node("p");
+    progress(client);
+    forget_written();
+    others(true, "proxies/q", PROXY("q", "you", "v1", ""));
+    ck_assert_str_eq(written,
+                     OK("routes/r0", "7", ",\"live_on\":[\"p\",\"q\"],\"live_on_count\":2"));
+    /* Ahead of us, it has what it had; about our own proxies we know more than the documents. */
+    written[0] = '\0';
+    others(false, "proxies/q", PROXY("q", "you", "v2", ""));
+    others(false, "proxies/p", PROXY("p", "you", "v1", ""));
+    others(false, "proxies/o", PROXY("o", "me", "v1", ""));
+    others(false, "proxies/x", "garbage");
+    ck_assert_str_eq(written, "");
+    publish_version("v2");
+    verdict("routes/r0", true, 9, "");
+    turn();
+    ck_assert_str_eq(written, OK("routes/r0", "9", ",\"live_on\":[\"q\"],\"live_on_count\":1"));
+    written[0] = '\0';
+    others(false, "proxies/q", NULL);
+    ck_assert_str_eq(written, OK("routes/r0", "9", ""));
+    /* A proxy that leaves us for another replica. */
+    ledger_disconnect(client);
+    written[0] = '\0';
+    others(false, "proxies/p", PROXY("p", "you", "v2", ""));
+    ck_assert_str_eq(written, OK("routes/r0", "9", ",\"live_on\":[\"p\"],\"live_on_count\":1"));
+    written[0] = '\0';
+    others(true, "", NULL);
+    ck_assert_str_eq(written, OK("routes/r0", "9", ""));
+    end();
+}
+END_TEST
+
+START_TEST(what_a_proxy_of_another_replica_refuses_is_told_at_the_object)
+{
+    begin();
+    publish_version("v1");
+    verdict("routes/r0", true, 7, "");
+    publish_version("v2");
+    verdict("routes/r0", true, 8, "");
+    forget_written();
+    others(true, "proxies/q",
+           PROXY("q", "you", "v2",
+                 ",\"refused\":[{\"proxy\":\"q\",\"resource\":\"RDS public\",\"message\":\"no\","
+                 "\"ran\":\"v1\"},{\"resource\":\"XDS public\"},{\"resource\":\"\"}]"));
+    ck_assert_str_eq(written, OK("routes/r0", "8",
+                                 ",\"refused_by\":[{\"proxy\":\"q\",\"resource\":\"RDS public\","
+                                 "\"message\":\"no\"}],\"refused_by_count\":1"));
+    written[0] = '\0';
+    others(false, "proxies/q", PROXY("q", "you", "v2", ""));
+    ck_assert_str_eq(written, OK("routes/r0", "8", ",\"live_on\":[\"q\"],\"live_on_count\":1"));
+    end();
+}
+END_TEST
+
 START_TEST(the_last_good_version_of_an_object_stays_live)
 {
     begin();
@@ -611,6 +692,8 @@ TEST_MAIN("status", verdicts_are_written_once_and_when_they_change,
           an_object_called_like_a_proxy_does_not_touch_its_document, a_node_cannot_name_another_key,
           a_text_names_whole_words_only,
           an_object_is_live_on_the_proxies_of_its_gateways_that_have_come_as_far,
+          an_object_is_live_on_proxies_of_other_replicas_that_run_what_we_published,
+          what_a_proxy_of_another_replica_refuses_is_told_at_the_object,
           the_last_good_version_of_an_object_stays_live,
           what_a_proxy_refused_is_not_live_on_it_but_what_it_had_before_is,
           where_objects_are_live_is_told_newest_first_and_not_all_at_once,
