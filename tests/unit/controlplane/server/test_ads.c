@@ -9,7 +9,7 @@
 #include <event2/event.h>
 #include <stdio.h>
 
-enum { CLIENTS_MAX = 200 };
+enum { CLIENTS_MAX = 1000 };
 
 struct client {
     struct rpc_stream *rpc;
@@ -163,13 +163,144 @@ START_TEST(the_services_of_one_type_need_no_type_url)
 }
 END_TEST
 
-static bool have_all(const char *expected)
+static bool have_all_of(int count, const char *expected)
 {
-    for (int i = 0; i < 100; i++)
+    for (int i = 0; i < count; i++)
         if (strcmp(clients[i].received, expected) != 0)
             return false;
     return true;
 }
+
+static bool have_all(const char *expected)
+{
+    return have_all_of(100, expected);
+}
+
+START_TEST(case_47_a_thousand_clients_that_come_at_once_are_all_served)
+{
+    begin();
+    publish("a=1");
+    for (int i = 0; i < CLIENTS_MAX; i++) {
+        open_client(&clients[i], ADS_DELTA);
+        send_request(&clients[i], resource_type_url(RESOURCE_CLUSTER), "");
+    }
+    run_until(have_all_of(CLIENTS_MAX, "[a]"));
+    for (int i = 0; i < CLIENTS_MAX; i++)
+        send_request(&clients[i], resource_type_url(RESOURCE_CLUSTER), clients[i].nonce);
+    run_until(ads_stats(server).counters.acks[RESOURCE_CLUSTER] == CLIENTS_MAX);
+    publish("a=1 b=1");
+    run_until(have_all_of(CLIENTS_MAX, "[a][b]"));
+    ck_assert_uint_eq(ads_stats(server).subscription_bytes, 0);
+    for (int i = 0; i < CLIENTS_MAX; i++)
+        rpc_stream_abandon(clients[i].rpc);
+    run_until(ads_stats(server).streams == 0);
+    ck_assert(list_is_empty(ledger_clients(ledger)));
+    end();
+}
+END_TEST
+
+START_TEST(case_48_a_client_that_stops_reading_is_owed_one_response_and_delays_nobody)
+{
+    begin();
+    publish("a=1");
+    for (int i = 0; i < 2; i++) {
+        open_client(&clients[i], ADS_DELTA);
+        send_request(&clients[i], resource_type_url(RESOURCE_CLUSTER), "");
+    }
+    rpc_stream_pause(clients[0].rpc);
+    run_until(clients[1].nonce[0]);
+    for (int i = 0; i < 50; i++) {
+        char clusters[16], nonce[24];
+        snprintf(nonce, sizeof nonce, "%s", clients[1].nonce);
+        send_request(&clients[1], resource_type_url(RESOURCE_CLUSTER), nonce);
+        snprintf(clusters, sizeof clusters, "a=%d", i + 2);
+        publish(clusters);
+        run_until(strcmp(clients[1].nonce, nonce) != 0);
+    }
+    ck_assert_uint_eq(ads_stats(server).counters.responses[RESOURCE_CLUSTER], 1 + 51);
+    rpc_stream_resume(clients[0].rpc);
+    run_until(clients[0].nonce[0]);
+    send_request(&clients[0], resource_type_url(RESOURCE_CLUSTER), clients[0].nonce);
+    run_until(strcmp(clients[0].received, "[a][a]") == 0);
+    ck_assert_uint_eq(ads_stats(server).counters.responses[RESOURCE_CLUSTER], 2 + 51);
+    for (int i = 0; i < 2; i++)
+        rpc_stream_abandon(clients[i].rpc);
+    end();
+}
+END_TEST
+
+typedef Envoy__Service__Discovery__V3__DeltaDiscoveryRequest__InitialResourceVersionsEntry
+    versions_entry;
+
+START_TEST(case_50_a_client_may_come_back_with_fifty_thousand_versions)
+{
+    enum { COUNT = 50 * 1000 };
+    begin();
+    publish("a=1");
+    open_client(&clients[0], ADS_DELTA);
+    struct arena arena;
+    arena_init(&arena, 1 << 20);
+    Envoy__Config__Core__V3__Node node = ENVOY__CONFIG__CORE__V3__NODE__INIT;
+    Envoy__Service__Discovery__V3__DeltaDiscoveryRequest request =
+        ENVOY__SERVICE__DISCOVERY__V3__DELTA_DISCOVERY_REQUEST__INIT;
+    node.id = (char *)"n";
+    node.cluster = (char *)"public";
+    request.node = &node;
+    request.type_url = (char *)resource_type_url(RESOURCE_CLUSTER);
+    request.n_initial_resource_versions = COUNT;
+    request.initial_resource_versions =
+        arena_alloc_array(&arena, COUNT, sizeof *request.initial_resource_versions);
+    for (int i = 0; i < COUNT; i++) {
+        versions_entry *entry = ARENA_NEW(&arena, versions_entry);
+        envoy__service__discovery__v3__delta_discovery_request__initial_resource_versions_entry__init(
+            entry);
+        entry->key = arena_printf(
+            &arena, "a-cluster-with-a-name-of-the-length-that-names-have-in-real-life-%d", i);
+        entry->value = (char *)"0123456789abcdef0123456789abcdef";
+        request.initial_resource_versions[i] = entry;
+    }
+    struct rpc_buf *buf = rpc_buf_pack(&request.base);
+    ck_assert_uint_gt(rpc_buf_str(buf).len, 4 * 1024 * 1024);
+    ck_assert_int_eq(rpc_stream_send_buf(clients[0].rpc, buf), 0);
+    rpc_buf_unref(buf);
+    arena_done(&arena);
+    run_until(clients[0].nonce[0] || clients[0].is_closed);
+    ck_assert_str_eq(clients[0].received, "[a]");
+    send_request(&clients[0], resource_type_url(RESOURCE_CLUSTER), clients[0].nonce);
+    run_until(strcmp(clients[0].received, "[a][]") == 0); /* what it had is told to be gone */
+    send_request(&clients[0], resource_type_url(RESOURCE_CLUSTER), clients[0].nonce);
+    run_until(ads_stats(server).counters.acks[RESOURCE_CLUSTER] == 2);
+    publish("a=1 b=1");
+    run_until(strcmp(clients[0].received, "[a][][b]") == 0);
+    ck_assert_uint_eq(ads_stats(server).subscription_bytes, 0);
+    rpc_stream_abandon(clients[0].rpc);
+    end();
+}
+END_TEST
+
+START_TEST(case_51_a_client_that_goes_in_the_middle_of_a_response_leaves_nothing_behind)
+{
+    begin();
+    publish("a=1");
+    for (int i = 0; i < 100; i++) {
+        open_client(&clients[i], ADS_DELTA);
+        send_request(&clients[i], resource_type_url(RESOURCE_CLUSTER), "");
+        send_request(&clients[i], resource_type_url(RESOURCE_ENDPOINTS), "");
+    }
+    run_until(have_all("[a]"));
+    publish("a=2");
+    for (int i = 0; i < 100; i++) {
+        if (i % 2)
+            rpc_stream_cancel(clients[i].rpc, RPC_STATUS_CANCELLED, "");
+        else
+            rpc_stream_half_close(clients[i].rpc);
+    }
+    run_until(ads_stats(server).streams == 0);
+    ck_assert(list_is_empty(ledger_clients(ledger)));
+    ck_assert_uint_eq(ads_stats(server).subscription_bytes, 0);
+    end();
+}
+END_TEST
 
 START_TEST(a_publication_reaches_more_streams_than_fit_in_a_slice)
 {
@@ -249,6 +380,10 @@ END_TEST
 TEST_MAIN("ads", case_46_before_the_first_publication_streams_are_refused_as_unavailable,
           a_client_gets_what_is_published_and_then_what_changes,
           the_services_of_one_type_need_no_type_url,
+          case_47_a_thousand_clients_that_come_at_once_are_all_served,
+          case_48_a_client_that_stops_reading_is_owed_one_response_and_delays_nobody,
+          case_50_a_client_may_come_back_with_fifty_thousand_versions,
+          case_51_a_client_that_goes_in_the_middle_of_a_response_leaves_nothing_behind,
           a_publication_reaches_more_streams_than_fit_in_a_slice,
           stopping_ends_streams_as_unavailable,
           a_server_can_be_freed_while_streams_are_open_and_a_publication_is_under_way,

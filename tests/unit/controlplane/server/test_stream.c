@@ -172,6 +172,36 @@ START_TEST(case_40_routes_wait_for_new_endpoints_but_not_for_ever)
 }
 END_TEST
 
+START_TEST(case_27_a_type_that_is_not_asked_for_any_more_is_not_answered)
+{
+    settle_delta();
+    ask((struct ask){.type = RESOURCE_ROUTES, .gone = "rc"});
+    expect("");
+    publish("old=1", "old=e", "l=1", "rc=other");
+    expect("");
+    ck_assert(stream_is_in_sync(&bed.stream));
+    close_stream();
+}
+END_TEST
+
+START_TEST(case_42_who_unsubscribes_the_routes_of_a_listener_that_went_is_no_error)
+{
+    settle_delta();
+    publish("old=1", "old=e", "", "");
+    expect("LDS -l");
+    ack(RESOURCE_LISTENER);
+    expect("RDS -rc");
+    ask((struct ask){.type = RESOURCE_ROUTES, .gone = "rc"});
+    ack(RESOURCE_ROUTES);
+    expect("");
+    ck_assert(stream_is_in_sync(&bed.stream));
+    ask((struct ask){.type = RESOURCE_ROUTES, .gone = "rc"});
+    expect("");
+    ck_assert_int_eq(bed.finished, RPC_STATUS_OK);
+    close_stream();
+}
+END_TEST
+
 START_TEST(a_silent_client_costs_one_response_per_type)
 {
     settle_delta();
@@ -248,6 +278,8 @@ TEST_MAIN("stream", case_31_only_the_first_request_needs_a_node,
           case_38_a_second_cluster_update_waits_for_the_endpoints_of_the_first,
           endpoints_alone_go_out_at_once_also_while_a_plan_waits,
           case_40_routes_wait_for_new_endpoints_but_not_for_ever,
+          case_27_a_type_that_is_not_asked_for_any_more_is_not_answered,
+          case_42_who_unsubscribes_the_routes_of_a_listener_that_went_is_no_error,
           a_silent_client_costs_one_response_per_type, a_node_of_an_unknown_gateway_waits_for_it,
           an_unchanged_world_sends_nothing,
           a_new_listener_finds_its_routes_before_the_old_ones_change)
