@@ -52,10 +52,10 @@ void stream_done(struct stream *stream)
     for (int type = 0; type < RESOURCE_TYPE_COUNT; type++) {
         if (!stream->subscriptions[type])
             continue;
-        stream->context->subscription_bytes -= stream->subscriptions[type]->bytes;
         subscription_done(stream->subscriptions[type]);
         mem_free(stream->subscriptions[type]);
     }
+    stream->context->subscription_bytes -= stream->counted_bytes;
     plan_done(&stream->plan);
     snapshot_unref(stream->unknown_since);
     ledger_disconnect(stream->client);
@@ -218,6 +218,15 @@ static struct subscription *ensure_subscription(struct stream *stream, enum reso
     return *sub;
 }
 
+void stream_count_bytes(struct stream *stream)
+{
+    size_t bytes = 0;
+    for (int type = 0; type < RESOURCE_TYPE_COUNT; type++)
+        bytes += stream->subscriptions[type] ? stream->subscriptions[type]->bytes : 0;
+    stream->context->subscription_bytes += bytes - stream->counted_bytes;
+    stream->counted_bytes = bytes;
+}
+
 struct refusal_context {
     struct stream *stream;
     enum resource_type type;
@@ -255,9 +264,8 @@ static void take_request(struct stream *stream, enum resource_type type,
         .stream = stream, .type = type, .text = request->error, .now_us = now_us};
     enum subscription_outcome outcome;
     struct errmsg msg;
-    stream->context->subscription_bytes -= sub->bytes;
     int err = subscription_request(sub, request, on_refused, &refusal, &outcome, &msg);
-    stream->context->subscription_bytes += sub->bytes;
+    stream_count_bytes(stream);
     if (err)
         finish(stream,
                err == ERR_INVALID ? RPC_STATUS_INVALID_ARGUMENT : RPC_STATUS_RESOURCE_EXHAUSTED,

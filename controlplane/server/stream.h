@@ -94,6 +94,7 @@ struct stream {
     struct str user_agent;
     bool is_weir_proxy;
     struct subscription *subscriptions[RESOURCE_TYPE_COUNT]; /* NULL: not asked for */
+    size_t counted_bytes;                                    /* of them, in the context's sum */
     struct plan plan;
     bool is_resuming;     /* it came back with older content; see enum subscription_hold */
     size_t refused_count; /* of listeners and routes, when something was last kept */

@@ -5,6 +5,9 @@
 #include "controlplane/server/stream.h"
 
 /* --- stream.c */
+/* Brings context->subscription_bytes up to date: entries come and go with requests and when
+ * something is sent. */
+void stream_count_bytes(struct stream *stream);
 /* Notes whether there is a gateway of the node's name. */
 void stream_check_gateway(struct stream *stream);
 

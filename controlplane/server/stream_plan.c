@@ -323,6 +323,7 @@ void stream_go_on(struct stream *stream, uint64_t now_ms)
     stream->deadline_ms = stream->plan.step == PLAN_IDLE || stream->is_finished
                               ? UINT64_MAX
                               : stream->step_since_ms + step_timeout_ms(stream);
+    stream_count_bytes(stream);
     tell_ledger(stream);
 }
 

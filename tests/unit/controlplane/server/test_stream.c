@@ -172,6 +172,28 @@ START_TEST(case_40_routes_wait_for_new_endpoints_but_not_for_ever)
 }
 END_TEST
 
+/* Entries come and go also without a request: by a glob, when something is sent. */
+START_TEST(the_memory_of_subscriptions_is_counted_whenever_it_changes)
+{
+    open_stream(true, RESOURCE_TYPE_COUNT);
+    publish("x/a=1 x/b=1", "", "", "");
+    ask((struct ask){.node = "n", .type = RESOURCE_CLUSTER, .name = "x/*"});
+    expect("CDS x/a=1 x/b=1");
+    ck_assert_uint_gt(bed.context.subscription_bytes, 0);
+    ck_assert_uint_eq(bed.context.subscription_bytes,
+                      bed.stream.subscriptions[RESOURCE_CLUSTER]->bytes);
+    ack(RESOURCE_CLUSTER);
+    ask((struct ask){.type = RESOURCE_CLUSTER, .gone = "x/*"});
+    ck_assert_int_eq(bed.finished, RPC_STATUS_OK);
+    ck_assert_uint_eq(bed.context.subscription_bytes, 0);
+    ask((struct ask){.type = RESOURCE_CLUSTER, .name = "x/a"});
+    expect("CDS x/a=1");
+    reopen_stream();
+    ck_assert_uint_eq(bed.context.subscription_bytes, 0);
+    close_stream();
+}
+END_TEST
+
 START_TEST(case_27_a_type_that_is_not_asked_for_any_more_is_not_answered)
 {
     settle_delta();
@@ -278,6 +300,7 @@ TEST_MAIN("stream", case_31_only_the_first_request_needs_a_node,
           case_38_a_second_cluster_update_waits_for_the_endpoints_of_the_first,
           endpoints_alone_go_out_at_once_also_while_a_plan_waits,
           case_40_routes_wait_for_new_endpoints_but_not_for_ever,
+          the_memory_of_subscriptions_is_counted_whenever_it_changes,
           case_27_a_type_that_is_not_asked_for_any_more_is_not_answered,
           case_42_who_unsubscribes_the_routes_of_a_listener_that_went_is_no_error,
           a_silent_client_costs_one_response_per_type, a_node_of_an_unknown_gateway_waits_for_it,
