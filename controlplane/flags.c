@@ -41,7 +41,9 @@ const char *flags_help(void)
            "(127.0.0.1:18001)\n"
            "  --admin-host NAME            host name to answer to there, besides localhost and\n"
            "                               addresses\n"
-           "  --id NAME                    this instance's name in statuses (the host's name)\n"
+           "  --id NAME                    this instance's name in statuses, its own among "
+           "replicas\n"
+           "                               (the host's name)\n"
            "  --log-level LEVEL            trace, debug, info, warning, error, critical, off "
            "(info)\n"
            "  --help, --version\n"
@@ -189,6 +191,29 @@ static int parse_one(struct flags *flags, int argc, char **argv, int *at, struct
     return set_flag(flags, flag, sign ? sign + 1 : argv[++*at], msg);
 }
 
+/* Whether what is written to inner would be read in outer: "/weir/status/" in "/weir". */
+static bool lies_in(const char *inner, const char *outer)
+{
+    size_t len = strlen(outer);
+    while (len > 1 && outer[len - 1] == '/')
+        len--;
+    return strncmp(inner, outer, len) == 0 &&
+           (inner[len] == '\0' || inner[len] == '/' || outer[len - 1] == '/');
+}
+
+/* A status that is taken for an object gets a status, and so on. */
+static int check_statuses(const struct flags *flags, struct errmsg *msg)
+{
+    if (lies_in(flags->status_prefix, flags->prefix))
+        return errmsg_set(msg, ERR_INVALID, "--status-prefix: %s lies in --prefix %s",
+                          flags->status_prefix, flags->prefix);
+    if (flags->directory && flags->status_directory &&
+        lies_in(flags->status_directory, flags->directory))
+        return errmsg_set(msg, ERR_INVALID, "--status-directory: %s lies in --directory %s",
+                          flags->status_directory, flags->directory);
+    return 0;
+}
+
 static int check(const struct flags *flags, struct errmsg *msg)
 {
     bool is_directory = flags->source == FLAGS_SOURCE_DIRECTORY;
@@ -204,7 +229,7 @@ static int check(const struct flags *flags, struct errmsg *msg)
         return errmsg_set(msg, ERR_INVALID, "--xds-cert and --xds-key go together");
     if (flags->xds_client_ca && !flags->xds_cert)
         return errmsg_set(msg, ERR_INVALID, "--xds-client-ca needs --xds-cert and --xds-key");
-    return 0;
+    return check_statuses(flags, msg);
 }
 
 int flags_parse(struct flags *flags, int argc, char **argv, struct errmsg *ret_msg)

@@ -79,6 +79,26 @@ START_TEST(what_is_wrong_is_named)
 }
 END_TEST
 
+START_TEST(statuses_are_not_written_where_objects_are_read)
+{
+    expect_error("--status-prefix: /weir/status/v1/ lies in --prefix /weir/", "--prefix", "/weir/",
+                 NULL, NULL);
+    expect_error("--status-prefix: /a/v1 lies in --prefix /a/v1/", "--prefix", "/a/v1/",
+                 "--status-prefix", "/a/v1");
+    expect_error("--status-prefix: /weir/status/v1/ lies in --prefix /", "--prefix=/", NULL, NULL,
+                 NULL);
+    ck_assert_int_eq(parse("--prefix", "/weir/status/v", NULL, NULL), 0);
+    flags_done(&flags);
+    ck_assert_int_eq(parse("--prefix", "/weir/", "--status-prefix", ""), 0);
+    flags_done(&flags);
+    const char *argv[] = {"weir-control", "--source=dir", "--directory=/p",
+                          "--status-directory=/p/s"};
+    ck_assert_int_eq(flags_parse(&flags, 4, (char **)argv, &msg), ERR_INVALID);
+    ck_assert_str_eq(msg.text, "--status-directory: /p/s lies in --directory /p");
+    flags_done(&flags);
+}
+END_TEST
+
 START_TEST(the_password_comes_from_a_file_without_its_line_end)
 {
     char path[] = "/tmp/weir-test-XXXXXX";
@@ -109,4 +129,5 @@ END_TEST
 
 TEST_MAIN("flags", defaults_are_those_of_the_help_text, values_follow_or_come_behind_an_equals_sign,
           endpoints_are_a_list, what_is_wrong_is_named,
+          statuses_are_not_written_where_objects_are_read,
           the_password_comes_from_a_file_without_its_line_end, help_and_version_need_nothing_else)
