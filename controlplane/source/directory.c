@@ -4,6 +4,7 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/io/file.h"
+#include "controlplane/source/being_written.h"
 #include "controlplane/source/directory_status.h"
 #include "controlplane/source/source_internal.h"
 
@@ -28,6 +29,7 @@ struct directory_source {
     int debounce_ms, rescan_ms, settle_ms;
     int inotify_fd;
     struct event *event;
+    struct being_written being_written;
     struct loop_timer debounce, rescan, settle;
     uint64_t first_event_ms; /* of those not acted on; 0: none */
     int64_t revision;
@@ -43,6 +45,40 @@ struct directory_source {
 static struct directory_source *of(struct source *base)
 {
     return CONTAINER_OF(base, struct directory_source, base);
+}
+
+/* --- events ----------------------------------------------------------------------------------- */
+
+static void note_change(struct directory_source *source)
+{
+    uint64_t now_ms = clock_monotonic_ms();
+    if (source->first_event_ms == 0)
+        source->first_event_ms = now_ms;
+    if (now_ms - source->first_event_ms < DEBOUNCE_MAX_MS)
+        loop_timer_start(&source->debounce, (uint64_t)source->debounce_ms);
+}
+
+/* Apart from files that are being written, what exactly happened does not matter. */
+static void take_events(struct directory_source *source)
+{
+    _Alignas(struct inotify_event) char events[16 * 1024];
+    ssize_t got;
+    while (source->inotify_fd >= 0 && (got = read(source->inotify_fd, events, sizeof events)) > 0) {
+        bool has_changed = false;
+        for (size_t at = 0; at < (size_t)got;) {
+            const struct inotify_event *event = (const struct inotify_event *)&events[at];
+            has_changed |= being_written_note(&source->being_written, event);
+            at += sizeof *event + event->len;
+        }
+        if (has_changed)
+            note_change(source);
+    }
+}
+
+static void on_inotify(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd, (void)what;
+    take_events(arg);
 }
 
 /* --- scanning --------------------------------------------------------------------------------- */
@@ -75,8 +111,24 @@ static bool is_object_file(struct str name, struct str *ret_stem, bool *ret_is_y
     return false;
 }
 
-static void stage_file(struct directory_source *source, const char *path, struct str key,
-                       bool is_yaml, size_t size)
+/* A folder that is read. */
+struct folder {
+    const char *path;
+    const char *key_start;
+    int depth;
+    int watch;
+};
+
+/* Somebody has begun to write it, and may have done so before it was read. */
+static bool is_half(struct directory_source *source, const struct folder *folder, const char *name)
+{
+    take_events(source);
+    return being_written_has(&source->being_written, folder->watch, name);
+}
+
+static void stage_file(struct directory_source *source, const struct folder *folder,
+                       const char *name, const char *path, struct str key, bool is_yaml,
+                       size_t size)
 {
     const struct source_store_object *other = source_store_find(&source->staging, key);
     if (other)
@@ -92,7 +144,9 @@ static void stage_file(struct directory_source *source, const char *path, struct
     struct errmsg msg;
     buf_init(&bytes, source->base.limits.value_bytes_max);
     int err = file_read(path, &bytes, &msg);
-    if (err == ERR_TOO_LARGE) {
+    if (is_half(source, folder, name)) {
+        keep_known(source, key, false); /* it is read when it is closed */
+    } else if (err == ERR_TOO_LARGE) {
         entry.is_oversized = true;
         source_store_put(&source->staging, &entry);
     } else if (!err) {
@@ -106,56 +160,56 @@ static void stage_file(struct directory_source *source, const char *path, struct
     buf_done(&bytes);
 }
 
-static void scan(struct directory_source *source, const char *path, const char *key_start,
-                 int depth);
+static void scan(struct directory_source *source, struct folder folder);
 
-static void scan_name(struct directory_source *source, const char *folder, const char *key_start,
-                      const char *name, int depth)
+static void scan_name(struct directory_source *source, const struct folder *folder,
+                      const char *name)
 {
+    int depth = folder->depth;
     char path[PATH_MAX], key[PATH_MAX];
     struct stat status;
-    int path_len = snprintf(path, sizeof path, "%s/%s", folder, name);
+    int path_len = snprintf(path, sizeof path, "%s/%s", folder->path, name);
     if (path_len >= (int)sizeof path || stat(path, &status) != 0)
         return;
     if (depth == 0 && strcmp(name, SOURCE_ALLOW_EMPTY_KEY) == 0) {
         source->sees_allow_empty = true;
     } else if (S_ISDIR(status.st_mode) && depth + 1 < FOLDERS_DEEP) {
-        int key_len = snprintf(key, sizeof key, "%s%s/", key_start, name);
+        int key_len = snprintf(key, sizeof key, "%s%s/", folder->key_start, name);
         if (key_len < (int)sizeof key)
-            scan(source, path, key, depth + 1);
+            scan(source, (struct folder){.path = path, .key_start = key, .depth = depth + 1});
     } else if (S_ISREG(status.st_mode) && depth > 0) {
         struct str stem;
         bool is_yaml;
         if (!is_object_file(str_from(name), &stem, &is_yaml))
             return;
-        int key_len = snprintf(key, sizeof key, "%s%.*s", key_start, STR_ARGS(stem));
+        int key_len = snprintf(key, sizeof key, "%s%.*s", folder->key_start, STR_ARGS(stem));
         if (key_len < (int)sizeof key)
-            stage_file(source, path, str_from(key), is_yaml, (size_t)status.st_size);
+            stage_file(source, folder, name, path, str_from(key), is_yaml, (size_t)status.st_size);
     }
 }
 
 /* Recursion ends at FOLDERS_DEEP. */
-static void scan(struct directory_source *source, const char *path, const char *key_start,
-                 int depth)
+static void scan(struct directory_source *source, struct folder folder)
 {
     /* Before reading, so that what changes meanwhile is told. */
-    inotify_add_watch(source->inotify_fd, path,
-                      IN_CLOSE_WRITE | IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO |
-                          IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR);
-    DIR *folder = opendir(path);
-    if (!folder) {
-        if (depth == 0)
+    folder.watch =
+        inotify_add_watch(source->inotify_fd, folder.path,
+                          IN_MODIFY | IN_CLOSE_WRITE | IN_CREATE | IN_DELETE | IN_MOVED_FROM |
+                              IN_MOVED_TO | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR);
+    DIR *items = opendir(folder.path);
+    if (!items) {
+        if (folder.depth == 0)
             source->failure = errno;
         else if (errno != ENOENT)
-            keep_known(source, str_from(key_start), true);
+            keep_known(source, str_from(folder.key_start), true);
         return;
     }
     struct dirent *item;
-    while ((item = readdir(folder)) &&
+    while ((item = readdir(items)) &&
            source->staging.objects.len <= source->base.limits.objects_max)
         if (item->d_name[0] != '.')
-            scan_name(source, path, key_start, item->d_name, depth);
-    closedir(folder);
+            scan_name(source, &folder, item->d_name);
+    closedir(items);
 }
 
 /* --- comparing -------------------------------------------------------------------------------- */
@@ -248,7 +302,7 @@ static void scan_all(struct directory_source *source)
     source->failure = 0;
     source->sees_allow_empty = false;
     loop_timer_stop(&source->debounce);
-    scan(source, source->path, "", 0);
+    scan(source, (struct folder){.path = source->path, .key_start = ""});
     enum source_state state = base->has_delivered ? SOURCE_DISCONNECTED : SOURCE_CONNECTING;
     if (source->failure)
         source_report(base, state, "directory %s cannot be read: %s", source->path,
@@ -263,22 +317,7 @@ static void scan_all(struct directory_source *source)
     loop_timer_start(&source->rescan, (uint64_t)(source->failure ? ABSENT_MS : source->rescan_ms));
 }
 
-/* --- events ----------------------------------------------------------------------------------- */
-
-static void on_inotify(evutil_socket_t fd, short what, void *arg)
-{
-    (void)what;
-    struct directory_source *source = arg;
-    char events[16 * 1024];
-    ssize_t got = read(fd, events, sizeof events); /* what exactly happened does not matter */
-    if (got <= 0)
-        return;
-    uint64_t now_ms = clock_monotonic_ms();
-    if (source->first_event_ms == 0)
-        source->first_event_ms = now_ms;
-    if (now_ms - source->first_event_ms < DEBOUNCE_MAX_MS)
-        loop_timer_start(&source->debounce, (uint64_t)source->debounce_ms);
-}
+/* --- timers ----------------------------------------------------------------------------------- */
 
 static void on_debounced(struct loop_timer *timer)
 {
@@ -381,6 +420,7 @@ static void destroy(struct source *base)
     if (source->inotify_fd >= 0)
         close(source->inotify_fd);
     source_store_done(&source->staging);
+    being_written_done(&source->being_written);
     mem_free(source->path);
     mem_free(source->status_path);
     source_done(base);

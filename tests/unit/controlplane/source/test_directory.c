@@ -144,6 +144,38 @@ START_TEST(changes_are_noticed_however_they_are_made)
 }
 END_TEST
 
+START_TEST(a_file_that_is_being_written_is_read_when_it_is_closed)
+{
+    struct world world;
+    world_init(&world);
+    write_file(&world, "limits/a.yaml", "requests: 1");
+    write_file(&world, "limits/b.yaml", "1");
+    start_synced(&world);
+    FILE *file = fopen(path_of(&world, "limits/a.yaml"), "w");
+    ck_assert_ptr_nonnull(file);
+    fputs("requests: 5", file);
+    fflush(file);
+    write_file(&world, "limits/b.yaml", "2"); /* something else makes it look */
+    source_log_wait_value(&world.log, "limits/b", "2");
+    ck_assert_str_eq(source_log_find(&world.log, "limits/a")->value, "requests: 1");
+    fputs("000", file);
+    fclose(file);
+    source_log_wait_value(&world.log, "limits/a", "requests: 5000");
+
+    file = fopen(path_of(&world, "limits/new.yaml"), "w");
+    fputs("half", file);
+    fflush(file);
+    write_file(&world, "limits/b.yaml", "3");
+    source_log_wait_value(&world.log, "limits/b", "3");
+    ck_assert_ptr_null(source_log_find(&world.log, "limits/new"));
+    ck_assert_int_eq(
+        rename(path_of(&world, "limits/new.yaml"), path_of(&world, "limits/other.yaml")), 0);
+    source_log_wait_value(&world.log, "limits/other", "half"); /* whoever renames it means it */
+    fclose(file);
+    world_done(&world);
+}
+END_TEST
+
 START_TEST(a_burst_of_changes_is_one_call)
 {
     struct world world;
@@ -330,7 +362,8 @@ START_TEST(statuses_are_files_and_stay_in_their_directory)
 END_TEST
 
 TEST_MAIN("directory source", files_are_delivered_by_kind_and_name,
-          changes_are_noticed_however_they_are_made, a_burst_of_changes_is_one_call,
+          changes_are_noticed_however_they_are_made,
+          a_file_that_is_being_written_is_read_when_it_is_closed, a_burst_of_changes_is_one_call,
           a_mounted_volume_is_swapped_as_kubernetes_does,
           a_directory_that_is_not_there_is_waited_for,
           a_directory_that_vanishes_keeps_the_last_state,
