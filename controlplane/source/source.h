@@ -153,7 +153,7 @@ struct source_directory_options {
 
 /* A source that watches a directory tree. A directory that is not there (yet) is a state, no error.
  * Revisions count the changes seen since the start. Names that begin with a dot or end otherwise
- * are ignored. */
+ * are ignored; a file that is being written is read when it is closed. */
 struct source *source_directory_new(struct loop *loop,
                                     const struct source_directory_options *options,
                                     const struct source_listener *listener, void *arg);

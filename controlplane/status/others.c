@@ -144,6 +144,7 @@ static void other_free(struct other_proxy *other)
     mem_free(other);
 }
 
+/* Of our own proxies' documents nothing is learnt, and they come back whenever they are written. */
 static void take_document(struct status *status, const struct status_written *document)
 {
     struct other_proxy *before = map_find(&status->others, document->key);
@@ -157,6 +158,7 @@ static void take_document(struct status *status, const struct status_written *do
         now->client.progress.publication = before ? before->client.progress.publication : 0;
         map_put(&status->others, now->key, now);
     }
+    status->is_view_stale |= before || now;
     other_free(before);
 }
 
@@ -170,6 +172,7 @@ static void forget_others(struct status *status, const struct status_written *do
         if (other)
             map_put(&kept, other->key, other);
     }
+    status->is_view_stale |= before.len > 0;
     MAP_FOR_EACH(entry, &before)
         other_free(entry->value);
     map_done(&before);
@@ -183,8 +186,8 @@ void status_take_proxies(struct status *status, const struct status_written *doc
         forget_others(status, documents, count);
     for (size_t i = 0; i < count; i++)
         take_document(status, &documents[i]);
-    status->is_view_stale = true;
-    status_schedule(status);
+    if (status->is_view_stale)
+        status_schedule(status);
 }
 
 void others_done(struct status *status)
