@@ -194,6 +194,7 @@ struct cluster_config {
     uint64_t dns_refresh_ms;
     enum dns_family dns_family;
     const struct load_balancer_type *load_balancer; /* upstream/load_balancer.h */
+    uint32_t lb_choice_count; /* of the least request balancer: hosts to compare; default 2 */
     uint64_t connect_timeout_ms;
     uint64_t idle_timeout_ms; /* of a pooled connection; default 1 h */
     uint64_t requests_per_connection_max;

@@ -212,14 +212,14 @@ void cluster_release(struct cluster *cluster)
     loop_defer(cluster->worker->loop, &cluster->deferred, on_free_cluster);
 }
 
-static void set_balancer(struct cluster *cluster, const struct load_balancer_type *type)
+/* Gets its hosts when it is used. */
+static void set_balancer(struct cluster *cluster, const struct cluster_config *config)
 {
-    if (cluster->balancer_type == type)
-        return;
     if (cluster->balancer)
         cluster->balancer_type->destroy(cluster->balancer);
-    cluster->balancer_type = type;
-    cluster->balancer = type->create();
+    cluster->balancer_type = config->load_balancer;
+    cluster->balancer = config->load_balancer->create(config);
+    cluster->balancer_is_stale = true;
 }
 
 /* Hosts keep their state as long as the table stays the same. */
@@ -261,8 +261,7 @@ static void set_config(struct cluster *cluster, const struct cluster_config *con
     cluster->limits = shared_state_object(config->limits);
     set_breaker(cluster, has_breaker ? shared_state_object(config->breaker_state) : NULL);
     set_outlier(cluster, has_outlier ? shared_state_object(config->outlier_state) : NULL);
-    set_balancer(cluster, config->load_balancer ? config->load_balancer : &round_robin_balancer);
-    cluster->balancer_is_stale = true;
+    set_balancer(cluster, config);
 }
 
 static struct cluster *cluster_new(struct worker *worker)

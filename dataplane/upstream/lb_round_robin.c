@@ -1,95 +1,60 @@
-/* Round robin. Equal weights: one after the other. Different weights: earliest deadline first, a
- * heap in which a host's next turn is 1 / weight later than its last, so turns of a heavy host lie
- * evenly between those of the others. */
+/* Round robin. Equal weights: one after the other. Different weights: earliest deadline first. */
+#include "common/base/mem.h"
+#include "dataplane/upstream/edf.h"
 #include "dataplane/upstream/load_balancer.h"
 
-#include "common/base/assert.h"
-#include "common/base/mem.h"
-
-#include <stdbool.h>
-
-struct entry {
-    struct host *host;
-    double step; /* 1 / weight */
-    double due;
-};
-
 struct load_balancer {
-    struct entry *entries; /* a heap by due where weights differ */
+    struct host **hosts; /* where weights are equal */
     uint32_t count;
-    uint32_t next; /* where weights are equal */
-    bool is_weighted;
+    uint32_t next;
+    struct edf edf; /* where they differ */
 };
 
-static struct load_balancer *create(void)
+static struct load_balancer *create(const struct cluster_config *cluster)
 {
+    (void)cluster;
     return MEM_NEW(struct load_balancer);
+}
+
+static void forget_hosts(struct load_balancer *balancer)
+{
+    edf_done(&balancer->edf);
+    mem_free(balancer->hosts);
+    *balancer = (struct load_balancer){.count = 0};
 }
 
 static void destroy(struct load_balancer *balancer)
 {
-    mem_free(balancer->entries);
+    forget_hosts(balancer);
     mem_free(balancer);
-}
-
-/* Moves the entry at `at` down to its place. */
-static void sink(struct load_balancer *balancer, uint32_t at)
-{
-    struct entry *entries = balancer->entries, moved = entries[at];
-    for (;;) {
-        uint32_t child = 2 * at + 1;
-        if (child >= balancer->count)
-            break;
-        if (child + 1 < balancer->count && entries[child + 1].due < entries[child].due)
-            child++;
-        if (entries[child].due >= moved.due)
-            break;
-        entries[at] = entries[child];
-        at = child;
-    }
-    entries[at] = moved;
-}
-
-/* 0 to 1 from a hash of seed and i. */
-static double fraction(uint64_t seed, uint32_t i)
-{
-    uint64_t x = (seed + i) * 0x9e3779b97f4a7c15u;
-    x ^= x >> 32;
-    return (double)(x * 0xd6e8feb86659fd93u >> 11) / (double)(1ull << 53);
 }
 
 static void set_hosts(struct load_balancer *balancer, struct host *const *hosts,
                       const uint32_t *weights, uint32_t count, uint64_t seed)
 {
-    mem_free(balancer->entries);
-    balancer->entries = count ? mem_alloc_zero(count, sizeof *balancer->entries) : NULL;
-    balancer->count = count;
-    balancer->next = count ? (uint32_t)(seed % count) : 0;
-    balancer->is_weighted = false;
-    for (uint32_t i = 0; i < count; i++) {
-        ASSERT(weights[i] > 0);
-        double step = 1.0 / weights[i];
-        balancer->entries[i] = (struct entry){
-            .host = hosts[i], .step = step, .due = step * (1 - fraction(seed, i) / 2)};
-        balancer->is_weighted |= weights[i] != weights[0];
+    forget_hosts(balancer);
+    if (!load_balancer_weights_are_equal(weights, count)) {
+        edf_set_hosts(&balancer->edf, hosts, weights, count, seed);
+    } else if (count) {
+        balancer->hosts = load_balancer_copy_hosts(hosts, count);
+        balancer->count = count;
+        balancer->next = (uint32_t)(seed % count);
     }
-    for (uint32_t i = balancer->is_weighted ? count / 2 : 0; i-- > 0;)
-        sink(balancer, i);
 }
 
 static struct host *pick(struct load_balancer *balancer, const struct load_balancer_input *input)
 {
     (void)input;
-    if (!balancer->count)
-        return NULL;
-    if (!balancer->is_weighted) {
-        struct host *host = balancer->entries[balancer->next].host;
-        balancer->next = balancer->next + 1 == balancer->count ? 0 : balancer->next + 1;
+    if (balancer->edf.count) {
+        const struct edf_entry *first = edf_first(&balancer->edf);
+        struct host *host = first->host;
+        edf_turn(&balancer->edf, first->weight);
         return host;
     }
-    struct host *host = balancer->entries[0].host;
-    balancer->entries[0].due += balancer->entries[0].step;
-    sink(balancer, 0);
+    if (!balancer->count)
+        return NULL;
+    struct host *host = balancer->hosts[balancer->next];
+    balancer->next = balancer->next + 1 == balancer->count ? 0 : balancer->next + 1;
     return host;
 }
 

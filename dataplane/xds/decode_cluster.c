@@ -5,11 +5,9 @@
 #include "dataplane/config/stats.h"
 #include "dataplane/upstream/breaker.h"
 #include "dataplane/upstream/limits.h"
-#include "dataplane/upstream/load_balancer.h"
 #include "dataplane/upstream/outlier.h"
 
 #include <envoy/config/cluster/v3/cluster.pb-c.h>
-#include <envoy/extensions/load_balancing_policies/round_robin/v3/round_robin.pb-c.h>
 #include <envoy/extensions/upstreams/http/v3/http_protocol_options.pb-c.h>
 #include <weir/v1/extension.pb-c.h>
 
@@ -134,41 +132,9 @@ static int read_discovery(struct decoder *decoder)
 
 /* --- load balancing --------------------------------------------------------------------------- */
 
-static int read_policy_list(struct decoder *decoder)
+static int read_balancing(struct decoder *decoder)
 {
-    const Envoy__Config__Cluster__V3__LoadBalancingPolicy *list =
-        decoder->message->load_balancing_policy;
-    const char *first = "";
-    for (size_t i = 0; i < list->n_policies; i++) {
-        const Envoy__Config__Core__V3__TypedExtensionConfig *policy =
-            list->policies[i]->typed_extension_config;
-        const Google__Protobuf__Any *config = policy ? policy->typed_config : NULL;
-        if (any_is(
-                config,
-                &envoy__extensions__load_balancing_policies__round_robin__v3__round_robin__descriptor))
-            return 0;
-        if (!first[0])
-            first = any_type(config);
-    }
-    return errmsg_set(decoder->msg, ERR_UNSUPPORTED,
-                      "load_balancing_policy: type %s is not supported; supported: "
-                      "envoy.extensions.load_balancing_policies.round_robin.v3.RoundRobin",
-                      first);
-}
-
-static int read_load_balancer(struct decoder *decoder)
-{
-    const cluster_message *message = decoder->message;
-    decoder->cluster->load_balancer = &round_robin_balancer;
-    if (message->load_balancing_policy)
-        return read_policy_list(decoder);
-    if (message->lb_policy == ENVOY__CONFIG__CLUSTER__V3__CLUSTER__LB_POLICY__ROUND_ROBIN)
-        return 0;
-    const ProtobufCEnumValue *value = protobuf_c_enum_descriptor_get_value(
-        &envoy__config__cluster__v3__cluster__lb_policy__descriptor, (int)message->lb_policy);
-    return errmsg_set(decoder->msg, ERR_UNSUPPORTED,
-                      "lb_policy: %s is not supported; supported: ROUND_ROBIN",
-                      value ? value->name : "a value without a name");
+    return read_load_balancer(decoder->message, decoder->scratch, decoder->cluster, decoder->msg);
 }
 
 static int read_panic_threshold(struct decoder *decoder)
@@ -380,7 +346,7 @@ static int read_connect_timeout(struct decoder *decoder)
 static int read_all(struct decoder *decoder)
 {
     static int (*const steps[])(struct decoder *) = {
-        refuse_what_is_missing, read_connect_timeout, read_discovery, read_load_balancer,
+        refuse_what_is_missing, read_connect_timeout, read_discovery, read_balancing,
         read_panic_threshold,   read_outlier,         read_metadata,  read_http,
     };
     for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {

@@ -5,6 +5,7 @@
 #include "dataplane/xds/decode.h"
 #include "dataplane/xds/types.h"
 
+#include <envoy/config/cluster/v3/cluster.pb-c.h>
 #include <envoy/config/core/v3/address.pb-c.h>
 #include <envoy/config/core/v3/base.pb-c.h>
 #include <envoy/config/core/v3/config_source.pb-c.h>
@@ -73,5 +74,9 @@ struct dns_targets {
 int read_endpoints(const Envoy__Config__Endpoint__V3__ClusterLoadAssignment *message,
                    const char *path, struct dns_targets *targets,
                    struct endpoints_config **ret_endpoints, struct errmsg *msg) MUST_CHECK;
+
+/* Which load balancer a cluster has, and its settings. */
+int read_load_balancer(const Envoy__Config__Cluster__V3__Cluster *message, struct arena *scratch,
+                       struct cluster_config *cluster, struct errmsg *msg) MUST_CHECK;
 
 #endif

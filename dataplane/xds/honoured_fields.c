@@ -8,6 +8,8 @@
 #include <envoy/extensions/filters/http/header_mutation/v3/header_mutation.pb-c.h>
 #include <envoy/extensions/filters/http/router/v3/router.pb-c.h>
 #include <envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.pb-c.h>
+#include <envoy/extensions/load_balancing_policies/least_request/v3/least_request.pb-c.h>
+#include <envoy/extensions/load_balancing_policies/random/v3/random.pb-c.h>
 #include <envoy/extensions/load_balancing_policies/round_robin/v3/round_robin.pb-c.h>
 #include <envoy/extensions/upstreams/http/v3/http_protocol_options.pb-c.h>
 
@@ -53,10 +55,11 @@ const struct honoured_row honoured_rows[] = {
      "lb_policy circuit_breakers http2_protocol_options dns_refresh_rate dns_lookup_family "
      "outlier_detection transport_socket transport_socket_matches metadata common_lb_config "
      "common_http_protocol_options load_assignment typed_extension_protocol_options "
-     "load_balancing_policy max_requests_per_connection"},
+     "load_balancing_policy max_requests_per_connection least_request_lb_config"},
     {&envoy__config__cluster__v3__cluster__eds_cluster_config__descriptor,
      "eds_config service_name"},
     {&envoy__config__cluster__v3__cluster__common_lb_config__descriptor, "healthy_panic_threshold"},
+    {&envoy__config__cluster__v3__cluster__least_request_lb_config__descriptor, "choice_count"},
     {&envoy__config__cluster__v3__circuit_breakers__descriptor, "thresholds"},
     {&envoy__config__cluster__v3__circuit_breakers__thresholds__descriptor,
      "priority max_connections max_pending_requests max_requests max_retries"},
@@ -103,6 +106,9 @@ const struct honoured_row honoured_rows[] = {
      "dynamic_stats suppress_envoy_headers"},
     {&envoy__extensions__filters__http__header_mutation__v3__header_mutation__descriptor,
      "mutations most_specific_header_mutations_wins"},
+    {&envoy__extensions__load_balancing_policies__least_request__v3__least_request__descriptor,
+     "choice_count"},
+    {&envoy__extensions__load_balancing_policies__random__v3__random__descriptor, ""},
     {&envoy__extensions__load_balancing_policies__round_robin__v3__round_robin__descriptor, ""},
 };
 

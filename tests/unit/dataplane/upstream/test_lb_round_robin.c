@@ -23,7 +23,7 @@ static void pick(struct load_balancer *balancer, int times, int counts[8])
 
 START_TEST(without_hosts_nothing_is_picked)
 {
-    struct load_balancer *balancer = round_robin_balancer.create();
+    struct load_balancer *balancer = round_robin_balancer.create(NULL);
     struct load_balancer_input input = {0};
     ck_assert_ptr_null(round_robin_balancer.pick(balancer, &input));
     round_robin_balancer.set_hosts(balancer, NULL, NULL, 0, 7);
@@ -34,7 +34,7 @@ END_TEST
 
 START_TEST(equal_hosts_take_turns)
 {
-    struct load_balancer *balancer = round_robin_balancer.create();
+    struct load_balancer *balancer = round_robin_balancer.create(NULL);
     struct host *hosts[] = {host(0), host(1), host(2)};
     uint32_t weights[] = {5, 5, 5};
     round_robin_balancer.set_hosts(balancer, hosts, weights, 3, 12345);
@@ -49,7 +49,7 @@ END_TEST
 
 START_TEST(weights_are_kept_over_any_stretch)
 {
-    struct load_balancer *balancer = round_robin_balancer.create();
+    struct load_balancer *balancer = round_robin_balancer.create(NULL);
     struct host *hosts[] = {host(0), host(1), host(2)};
     uint32_t weights[] = {1, 2, 7};
     round_robin_balancer.set_hosts(balancer, hosts, weights, 3, 99);

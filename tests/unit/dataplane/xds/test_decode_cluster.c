@@ -140,19 +140,75 @@ START_TEST(the_breaker_of_a_service_replaces_outlier_detection)
 }
 END_TEST
 
+#define TYPED(name, more)                                                                          \
+    "{typed_extension_config: {name: x, typed_config: {\"@type\": type.googleapis.com/"            \
+    "envoy.extensions.load_balancing_policies." name more "}}}"
+
+START_TEST(load_balancers_are_known_by_both_of_their_names)
+{
+    static const struct {
+        const char *yaml;
+        const struct load_balancer_type *type;
+        uint32_t choice_count;
+    } cases[] = {
+        {"lb_policy: ROUND_ROBIN\n", &round_robin_balancer, 2},
+        {"lb_policy: LEAST_REQUEST\n", &least_request_balancer, 2},
+        {"lb_policy: LEAST_REQUEST\nleast_request_lb_config: {choice_count: 5}\n",
+         &least_request_balancer, 5},
+        {"lb_policy: RANDOM\n", &random_balancer, 2},
+        {"load_balancing_policy: {policies: [" TYPED("round_robin.v3.RoundRobin", "") "]}\n",
+         &round_robin_balancer, 2},
+        {"load_balancing_policy: {policies: [" TYPED("random.v3.Random", "") "]}\n",
+         &random_balancer, 2},
+        {"lb_policy: RANDOM\nload_balancing_policy: {policies: [" TYPED(
+             "maglev.v3.Maglev", "") ", " TYPED("least_request.v3.LeastRequest",
+                                                ", choice_count: 7") "]}\n",
+         &least_request_balancer, 7},
+    };
+    xds_rig_init(&rig);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct cluster_config *cluster =
+            decode(arena_printf(&rig.arena, "name: users\n%s", cases[i].yaml));
+        ck_assert_ptr_eq(cluster->load_balancer, cases[i].type);
+        ck_assert_uint_eq(cluster->lb_choice_count, cases[i].choice_count);
+        cluster_config_unref(cluster);
+    }
+    ck_assert_uint_eq(ignored_fields_total(rig.decode.ignored), 0);
+    cluster_config_unref(decode("name: users\nlb_policy: LEAST_REQUEST\n"
+                                "least_request_lb_config: {active_request_bias: {default_value: "
+                                "2}}\n"));
+    ck_assert_uint_eq(ignored_fields_total(rig.decode.ignored), 1);
+    xds_rig_done(&rig);
+}
+END_TEST
+
 START_TEST(what_cannot_be_run_is_refused_by_name)
 {
     static const char *const cases[][2] = {
         {"name: other\n", "cluster users: name: is \"other\""},
-        {"name: users\nlb_policy: LEAST_REQUEST\n",
-         "cluster users: lb_policy: LEAST_REQUEST is not supported; supported: ROUND_ROBIN"},
+        {"name: users\nlb_policy: MAGLEV\n",
+         "cluster users: lb_policy: MAGLEV is not supported; supported: ROUND_ROBIN, "
+         "LEAST_REQUEST, RANDOM"},
+        {"name: users\nlb_policy: 99\n",
+         "cluster users: lb_policy: a value without a name is not supported; supported: "
+         "ROUND_ROBIN, LEAST_REQUEST, RANDOM"},
+        {"name: users\nlb_policy: LEAST_REQUEST\nleast_request_lb_config: {choice_count: 1}\n",
+         "cluster users: least_request_lb_config.choice_count: must be at least 2"},
+        {"name: users\n"
+         "load_balancing_policy: {policies: [{typed_extension_config: {name: l, typed_config: "
+         "{\"@type\": "
+         "type.googleapis.com/envoy.extensions.load_balancing_policies.least_request.v3."
+         "LeastRequest, choice_count: 0}}}]}\n",
+         "cluster users: load_balancing_policy.choice_count: must be at least 2"},
         {"name: users\n"
          "load_balancing_policy: {policies: [{typed_extension_config: {name: m, typed_config: "
          "{\"@type\": type.googleapis.com/envoy.extensions.load_balancing_policies.maglev.v3."
          "Maglev}}}]}\n",
          "cluster users: load_balancing_policy: type "
          "envoy.extensions.load_balancing_policies.maglev.v3.Maglev is not supported; supported: "
-         "envoy.extensions.load_balancing_policies.round_robin.v3.RoundRobin"},
+         "envoy.extensions.load_balancing_policies.round_robin.v3.RoundRobin, "
+         "envoy.extensions.load_balancing_policies.least_request.v3.LeastRequest, "
+         "envoy.extensions.load_balancing_policies.random.v3.Random"},
         {"name: users\ntype: ORIGINAL_DST\n",
          "cluster users: type: not supported; supported: STATIC, STRICT_DNS, LOGICAL_DNS, EDS"},
         {"name: users\ntype: EDS\n", "cluster users: eds_cluster_config: must be set"},
@@ -225,5 +281,5 @@ END_TEST
 
 TEST_MAIN("decode_cluster", an_empty_cluster_has_the_defaults_of_envoy, every_setting_is_read,
           the_breaker_of_a_service_replaces_outlier_detection,
-          what_cannot_be_run_is_refused_by_name,
+          load_balancers_are_known_by_both_of_their_names, what_cannot_be_run_is_refused_by_name,
           a_dns_cluster_keeps_host_names_apart_from_addresses, fields_without_effect_are_reported)
