@@ -44,8 +44,10 @@ struct store_output {
     int (*bind)(void *arg, const struct listener_config *listener, struct errmsg *msg);
     /* A new configuration, borrowed (worker.h config_publish). */
     void (*publish)(void *arg, struct config *config);
-    /* Names of endpoints or routes that are wanted from now on, or no more. At the end of the turn,
-     * before publish. May be NULL. */
+    /* Names of endpoints or routes that are wanted from now on, or no more. A listener is asked for
+     * by name when it got its address after it had been refused, or lost it after it had been
+     * accepted: the answer to what is sent then corrects that. At the end of the turn, before
+     * publish. May be NULL. */
     void (*subscribe)(void *arg, enum xds_type type, struct str name);
     void (*unsubscribe)(void *arg, enum xds_type type, struct str name);
     /* All that is live has changed: time to save it. May be NULL. */

@@ -62,12 +62,22 @@ static void take_live(struct entry *entry)
     entry->live = store_parts[entry->type].ref(entry->latest);
 }
 
+/* What became of a listener's port after it was answered: xDS has no message for that, but the
+ * control plane sends a listener again that is asked for by name, and hears the new answer. */
+static void ask_again(const struct entry *entry)
+{
+    const struct store_output *output = &entry->store->output;
+    if (!entry->is_static && output->subscribe)
+        output->subscribe(output->arg, XDS_LISTENER, entry->name);
+}
+
 static void promote(struct entry *entry)
 {
     struct errmsg msg;
     /* A configuration published while it was warming may have closed its sockets. */
     if (entry->type == XDS_LISTENER && store_bind_latest(entry, &msg)) {
         log_error("listener_not_bound reason=\"%s\"", msg.text);
+        ask_again(entry);
         return;
     }
     /* It has waited for its routes long enough, and so have they for their clusters. */
@@ -87,6 +97,7 @@ static void retry_bind(struct entry *entry, uint64_t now_ms)
     if (store_bind_latest(entry, &msg) == 0) {
         log_info("listener_bound name=\"%.*s\"", STR_ARGS(entry->name));
         store_entry_clear_error(entry);
+        ask_again(entry);
     }
 }
 

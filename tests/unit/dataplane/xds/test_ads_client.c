@@ -167,16 +167,17 @@ START_TEST(a_bad_resource_is_refused_by_name_and_its_good_siblings_are_taken)
         {"users", "c2",
          xds_rig_encode(&rig, XDS_CLUSTER,
                         xds_rig_eds_cluster_yaml(&rig, "users", "connect_timeout: 7s\n"))},
-        {"bad", "c2", xds_rig_encode(&rig, XDS_CLUSTER, "name: bad\nlb_policy: RANDOM\n")},
+        {"bad", "c2", xds_rig_encode(&rig, XDS_CLUSTER, "name: bad\nlb_policy: MAGLEV\n")},
         {"worse", "c2", STR("\xff")},
     };
     ads_server_send(&server, XDS_CLUSTER, resources, 3);
     const delta_request *nack = expect_request(XDS_CLUSTER, 2);
     ck_assert_ptr_nonnull(nack->error_detail);
     ck_assert_int_eq(nack->error_detail->code, RPC_STATUS_INVALID_ARGUMENT);
-    ck_assert_str_eq(nack->error_detail->message,
-                     "2 of 3 resources refused: cluster bad: lb_policy: RANDOM is not supported; "
-                     "supported: ROUND_ROBIN\ncluster worse: is not a protobuf message");
+    ck_assert_str_eq(
+        nack->error_detail->message,
+        "2 of 3 resources refused: cluster bad: lb_policy: MAGLEV is not supported; "
+        "supported: ROUND_ROBIN, LEAST_REQUEST, RANDOM\ncluster worse: is not a protobuf message");
     ck_assert_str_eq(nack->response_nonce, "n5");
     loop_for(rig.loop, 20);
     ck_assert_uint_eq(xds_rig_cluster(&rig, "users")->cluster->connect_timeout_ms, 7000);
@@ -298,6 +299,34 @@ START_TEST(endpoints_the_server_does_not_have_do_not_hold_up_the_start)
 }
 END_TEST
 
+START_TEST(a_listener_whose_port_became_free_is_asked_for_again_and_acknowledged)
+{
+    start();
+    bring_up();
+    rig.port_is_taken = true;
+    const char *second = xds_rig_listener_yaml(&rig, "public/second", "public");
+    struct str bytes = xds_rig_encode(&rig, XDS_LISTENER, arena_printf(&rig.arena, "%s", second));
+    const struct ads_resource changes[] = {{"public/http", "", {0}},
+                                           {"public/second", "l2", bytes}};
+    ads_server_send(&server, XDS_LISTENER, changes, 2);
+    const delta_request *nack = expect_request(XDS_LISTENER, 2);
+    ck_assert_str_eq(nack->error_detail->message,
+                     "1 of 1 resources refused: listener public/second: address already in use");
+    rig.port_is_taken = false;
+    const delta_request *again = expect_request(XDS_LISTENER, 3);
+    ck_assert_uint_eq(again->n_resource_names_subscribe, 1);
+    ck_assert_str_eq(again->resource_names_subscribe[0], "public/second");
+    ck_assert_uint_eq(again->n_resource_names_unsubscribe, 0);
+    ck_assert_str_eq(again->response_nonce, "");
+    ck_assert_ptr_nonnull(xds_rig_listener(&rig, "public/second"));
+    ads_server_send(&server, XDS_LISTENER, &changes[1], 1);
+    const delta_request *ack = expect_request(XDS_LISTENER, 4);
+    ck_assert_ptr_null(ack->error_detail);
+    ck_assert_str_ne(ack->response_nonce, "");
+    finish();
+}
+END_TEST
+
 TEST_MAIN("ads_client", the_first_requests_say_who_we_are_and_ask_for_everything,
           resources_come_in_and_are_acknowledged,
           a_bad_resource_is_refused_by_name_and_its_good_siblings_are_taken,
@@ -305,4 +334,5 @@ TEST_MAIN("ads_client", the_first_requests_say_who_we_are_and_ask_for_everything
           removed_resources_go_and_what_they_named_is_unsubscribed,
           after_a_lost_stream_we_say_what_we_hold, what_came_from_elsewhere_is_told_on_a_new_stream,
           a_server_that_is_not_there_yet_is_tried_again,
-          endpoints_the_server_does_not_have_do_not_hold_up_the_start)
+          endpoints_the_server_does_not_have_do_not_hold_up_the_start,
+          a_listener_whose_port_became_free_is_asked_for_again_and_acknowledged)

@@ -244,8 +244,8 @@ START_TEST(a_refused_update_leaves_the_version_before_and_its_sentence)
     int err = xds_rig_put(&rig, XDS_CLUSTER, "users", "bad",
                           xds_rig_eds_cluster_yaml(&rig, "users", "lb_policy: MAGLEV\n"), &msg);
     ck_assert_int_eq(err, ERR_UNSUPPORTED);
-    ck_assert_str_eq(msg.text,
-                     "cluster users: lb_policy: MAGLEV is not supported; supported: ROUND_ROBIN");
+    ck_assert_str_eq(msg.text, "cluster users: lb_policy: MAGLEV is not supported; supported: "
+                               "ROUND_ROBIN, LEAST_REQUEST, RANDOM");
     loop_for(rig.loop, 20);
     ck_assert_ptr_nonnull(xds_rig_cluster(&rig, "users"));
     struct store_view view = {.is_static = false};
@@ -278,12 +278,39 @@ START_TEST(a_port_that_is_taken_is_refused_and_tried_again)
     ck_assert_int_eq(xds_rig_put(&rig, XDS_LISTENER, "second", "1",
                                  xds_rig_listener_yaml(&rig, "second", "public"), &msg),
                      ERR_IO);
+    buf_reset(&rig.subscriptions);
     rig.port_is_taken = false;
     loop_for(rig.loop, STORE_BIND_RETRY_MS + 100);
     ck_assert_ptr_nonnull(xds_rig_listener(&rig, "second"));
+    /* The control plane, which knows of the refusal only, hears of it. */
+    ck_assert_str_eq_len(buf_str(&rig.subscriptions), "+listener second ");
+    ck_assert_int_eq(xds_rig_put(&rig, XDS_LISTENER, "second", "1",
+                                 xds_rig_listener_yaml(&rig, "second", "public"), &msg),
+                     0);
     struct store_view view = {.is_static = false};
     store_visit(rig.store, XDS_LISTENER, find_error, &view);
     ck_assert_uint_eq(view.error.len, 0);
+    xds_rig_done(&rig);
+}
+END_TEST
+
+START_TEST(a_port_that_was_lost_before_the_listener_went_live_is_told)
+{
+    start_live();
+    store_remove(rig.store, XDS_LISTENER, STR("public/http"));
+    loop_for(rig.loop, 20);
+    buf_reset(&rig.subscriptions);
+    xds_rig_put_ok(&rig, XDS_LISTENER, "second", "1",
+                   xds_rig_listener_yaml(&rig, "second", "other"));
+    rig.port_is_taken = true;
+    loop_for(rig.loop, 20);
+    xds_rig_put_ok(&rig, XDS_ROUTES, "other", "1", xds_rig_routes_yaml(&rig, "other", "users"));
+    loop_for(rig.loop, 20);
+    ck_assert_str_eq_len(buf_str(&rig.subscriptions), "+routes other +listener second ");
+    struct errmsg msg;
+    ck_assert_int_eq(xds_rig_put(&rig, XDS_LISTENER, "second", "1",
+                                 xds_rig_listener_yaml(&rig, "second", "other"), &msg),
+                     ERR_IO);
     xds_rig_done(&rig);
 }
 END_TEST
@@ -611,6 +638,7 @@ TEST_MAIN("store", the_first_publish_waits_until_everything_is_complete,
           a_cluster_that_leaves_and_comes_back_in_one_turn_keeps_its_endpoints,
           a_refused_update_leaves_the_version_before_and_its_sentence,
           a_port_that_is_taken_is_refused_and_tried_again,
+          a_port_that_was_lost_before_the_listener_went_live_is_told,
           a_listener_without_its_port_can_be_forgotten, two_listeners_cannot_have_one_address,
           static_resources_cannot_be_replaced, the_start_does_not_wait_for_ever,
           resources_nobody_asked_for_are_dropped,
