@@ -15,6 +15,9 @@ typedef Envoy__Config__Core__V3__GrpcService grpc_service;
 typedef Envoy__Config__Cluster__V3__Cluster cluster_message;
 typedef Envoy__Extensions__TransportSockets__Tls__V3__UpstreamTlsContext tls_message;
 typedef Envoy__Extensions__TransportSockets__Tls__V3__CommonTlsContext common_tls;
+typedef Envoy__Extensions__TransportSockets__Tls__V3__TlsParameters tls_parameters;
+typedef Envoy__Extensions__TransportSockets__Tls__V3__CertificateValidationContext
+    validation_message;
 
 #define SERVICE "dynamic_resources.ads_config.grpc_services[0]"
 
@@ -79,10 +82,61 @@ static int read_data_source(struct bootstrap *bootstrap,
 
 /* --- through a static cluster ----------------------------------------------------------------- */
 
+/* The field of validation that is set, not supported, and a protection; or NULL. */
+static const char *unsupported_check(const validation_message *validation)
+{
+    if (validation->n_match_typed_subject_alt_names)
+        return "match_typed_subject_alt_names";
+    if (validation->n_verify_certificate_spki)
+        return "verify_certificate_spki";
+    if (validation->n_verify_certificate_hash)
+        return "verify_certificate_hash";
+    if (read_bool(validation->require_signed_certificate_timestamp, false))
+        return "require_signed_certificate_timestamp";
+    if (validation->crl)
+        return "crl";
+    if (validation->custom_validator_config)
+        return "custom_validator_config";
+    if (validation->ca_certificate_provider_instance)
+        return "ca_certificate_provider_instance";
+    return validation->max_verify_depth ? "max_verify_depth" : NULL;
+}
+
+static int read_validation(struct bootstrap *bootstrap, const validation_message *validation,
+                           struct errmsg *msg)
+{
+    const char *field = unsupported_check(validation);
+    if (field)
+        return errmsg_set(msg, ERR_UNSUPPORTED,
+                          "common_tls_context.validation_context.%s: is not supported; only "
+                          "trusted_ca is (the name in the certificate must be sni, or the server's "
+                          "host)",
+                          field);
+    return read_data_source(bootstrap, validation->trusted_ca, "trusted_ca",
+                            &bootstrap->ads.tls.ca_pem, msg);
+}
+
+/* Whether the TLS library's own choices, TLS 1.2 and 1.3, are as strict. */
+static bool are_met(const tls_parameters *params)
+{
+    return params->tls_minimum_protocol_version <=
+               ENVOY__EXTENSIONS__TRANSPORT_SOCKETS__TLS__V3__TLS_PARAMETERS__TLS_PROTOCOL__TLSv1_2 &&
+           !params->n_cipher_suites && !params->n_ecdh_curves && !params->n_signature_algorithms &&
+           !params->n_compliance_policies;
+}
+
 static int read_common_tls(struct bootstrap *bootstrap, const common_tls *common,
                            struct errmsg *msg)
 {
     struct rpc_tls_config *tls = &bootstrap->ads.tls;
+    if (common->tls_params && !are_met(common->tls_params))
+        return errmsg_set(msg, ERR_UNSUPPORTED,
+                          "common_tls_context.tls_params: TLS 1.2 and 1.3 with the library's "
+                          "ciphers, curves and signatures are all there is");
+    if (common->custom_handshaker || common->tls_certificate_provider_instance ||
+        common->custom_tls_certificate_selector)
+        return errmsg_set(msg, ERR_UNSUPPORTED,
+                          "common_tls_context: providers and handshakers are not supported");
     if (common->n_tls_certificates > 1 || common->n_tls_certificate_sds_secret_configs)
         return errmsg_set(msg, ERR_UNSUPPORTED,
                           "common_tls_context: only one certificate in tls_certificates is "
@@ -105,14 +159,7 @@ static int read_common_tls(struct bootstrap *bootstrap, const common_tls *common
         ENVOY__EXTENSIONS__TRANSPORT_SOCKETS__TLS__V3__COMMON_TLS_CONTEXT__VALIDATION_CONTEXT_TYPE_VALIDATION_CONTEXT)
         return errmsg_set(msg, ERR_UNSUPPORTED,
                           "common_tls_context: only validation_context is supported");
-    const Envoy__Extensions__TransportSockets__Tls__V3__CertificateValidationContext *validation =
-        common->validation_context;
-    if (validation->n_match_typed_subject_alt_names || validation->n_verify_certificate_spki ||
-        validation->n_verify_certificate_hash)
-        return errmsg_set(msg, ERR_UNSUPPORTED,
-                          "common_tls_context.validation_context: only trusted_ca is supported "
-                          "(the name in the certificate must be sni, or the server's host)");
-    return read_data_source(bootstrap, validation->trusted_ca, "trusted_ca", &tls->ca_pem, msg);
+    return read_validation(bootstrap, common->validation_context, msg);
 }
 
 static int read_tls(struct bootstrap *bootstrap, const cluster_message *cluster, struct errmsg *msg)

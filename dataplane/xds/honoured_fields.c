@@ -11,10 +11,13 @@
 #include <envoy/extensions/load_balancing_policies/least_request/v3/least_request.pb-c.h>
 #include <envoy/extensions/load_balancing_policies/random/v3/random.pb-c.h>
 #include <envoy/extensions/load_balancing_policies/round_robin/v3/round_robin.pb-c.h>
+#include <envoy/extensions/transport_sockets/tls/v3/tls.pb-c.h>
 #include <envoy/extensions/upstreams/http/v3/http_protocol_options.pb-c.h>
 
 #define HCM(name)                                                                                  \
     envoy__extensions__filters__network__http_connection_manager__v3__##name##__descriptor
+
+#define TLS(name) envoy__extensions__transport_sockets__tls__v3__##name##__descriptor
 
 const struct honoured_row honoured_rows[] = {
     {&envoy__config__bootstrap__v3__bootstrap__descriptor,
@@ -68,6 +71,19 @@ const struct honoured_row honoured_rows[] = {
      "consecutive_gateway_failure enforcing_consecutive_gateway_failure max_ejection_time "
      "always_eject_one_host enforcing_success_rate=0 enforcing_failure_percentage=0 "
      "enforcing_local_origin_success_rate=0 enforcing_failure_percentage_local_origin=0"},
+    {&TLS(upstream_tls_context), "common_tls_context sni"},
+    {&TLS(common_tls_context),
+     "tls_params tls_certificates validation_context alpn_protocols "
+     "tls_certificate_sds_secret_configs validation_context_sds_secret_config "
+     "combined_validation_context validation_context_certificate_provider "
+     "validation_context_certificate_provider_instance custom_handshaker "
+     "tls_certificate_provider_instance custom_tls_certificate_selector"},
+    {&TLS(tls_certificate), "certificate_chain private_key"},
+    {&TLS(certificate_validation_context),
+     "trusted_ca verify_certificate_hash verify_certificate_spki "
+     "require_signed_certificate_timestamp crl custom_validator_config "
+     "ca_certificate_provider_instance match_typed_subject_alt_names max_verify_depth "
+     "system_root_certs suppress_client_ca_list"},
     {&envoy__extensions__upstreams__http__v3__http_protocol_options__descriptor,
      "common_http_protocol_options explicit_http_config use_downstream_protocol_config "
      "auto_config http_filters"},

@@ -44,11 +44,17 @@ static void on_accept(void *arg, struct rpc_stream *stream)
 
 void ads_server_start(struct ads_server *server, struct rpc_runtime *runtime, uint16_t port)
 {
+    ads_server_start_with(server, runtime, port, rpc_credentials_new_insecure());
+}
+
+void ads_server_start_with(struct ads_server *server, struct rpc_runtime *runtime, uint16_t port,
+                           struct rpc_credentials *credentials)
+{
     char address[32];
     struct errmsg msg;
     *server = (struct ads_server){.runtime = runtime};
     arena_init(&server->arena, 64 * 1024);
-    server->credentials = rpc_credentials_new_insecure();
+    server->credentials = credentials;
     server->server = rpc_server_new(runtime, &(struct rpc_server_options){.keepalive_ms = 0});
     rpc_server_route(server->server,
                      "/envoy.service.discovery.v3.AggregatedDiscoveryService/"

@@ -26,6 +26,9 @@ struct ads_server {
 
 /* Listens on 127.0.0.1; port 0: any. */
 void ads_server_start(struct ads_server *server, struct rpc_runtime *runtime, uint16_t port);
+/* The same with TLS, say; takes credentials. */
+void ads_server_start_with(struct ads_server *server, struct rpc_runtime *runtime, uint16_t port,
+                           struct rpc_credentials *credentials);
 /* Cuts the stream and closes the port. */
 void ads_server_stop(struct ads_server *server);
 

@@ -190,6 +190,47 @@ START_TEST(the_ads_server_can_have_tls)
 }
 END_TEST
 
+#define TLS_OF(common)                                                                             \
+    ADS_HEAD ENVOY_GRPC XDS_CLUSTER_HEAD XDS_ENDPOINTS_YAML(                                       \
+        ENDPOINT("127.0.0.1", "18000")) "    transport_socket: {name: tls, typed_config: "         \
+                                        "{\"@type\": type.googleapis.com/envoy."                   \
+                                        "extensions.transport_sockets.tls.v3.UpstreamTlsContext, " \
+                                        "common_tls_context: " common "}}\n"
+
+#define VALIDATION(field)                                                                          \
+    "cluster xds: common_tls_context.validation_context." field                                    \
+    ": is not supported; only trusted_ca is (the name in the certificate must be sni, or the "     \
+    "server's host)"
+#define TLS_PARAMS                                                                                 \
+    "cluster xds: common_tls_context.tls_params: TLS 1.2 and 1.3 with the library's ciphers, "     \
+    "curves and signatures are all there is"
+
+START_TEST(a_protection_that_the_tls_of_the_ads_server_lacks_is_refused)
+{
+    static const char *const cases[][2] = {
+        {TLS_OF("{validation_context: {crl: {inline_string: x}}}"), VALIDATION("crl")},
+        {TLS_OF("{validation_context: {max_verify_depth: 1}}"), VALIDATION("max_verify_depth")},
+        {TLS_OF("{validation_context: {verify_certificate_hash: [x]}}"),
+         VALIDATION("verify_certificate_hash")},
+        {TLS_OF("{validation_context: {match_typed_subject_alt_names: [{san_type: DNS}]}}"),
+         VALIDATION("match_typed_subject_alt_names")},
+        {TLS_OF("{validation_context: {ca_certificate_provider_instance: {}}}"),
+         VALIDATION("ca_certificate_provider_instance")},
+        {TLS_OF("{tls_params: {tls_minimum_protocol_version: TLSv1_3}}"), TLS_PARAMS},
+        {TLS_OF("{tls_params: {cipher_suites: [ECDHE-RSA-AES256-GCM-SHA384]}}"), TLS_PARAMS},
+    };
+    xds_rig_init(&rig);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct errmsg msg = {.text = ""};
+        struct bootstrap *bootstrap = NULL;
+        ck_assert_int_ne(bootstrap_new(str_from(cases[i][0]), rig.types, &bootstrap, &msg), 0);
+        ck_assert_str_eq(msg.text, cases[i][1]);
+    }
+    bootstrap_free(read_yaml(TLS_OF("{tls_params: {tls_minimum_protocol_version: TLSv1_2}}")));
+    xds_rig_done(&rig);
+}
+END_TEST
+
 START_TEST(the_ads_server_can_be_a_grpc_target)
 {
     xds_rig_init(&rig);
@@ -254,5 +295,6 @@ END_TEST
 
 TEST_MAIN("bootstrap", a_static_file_makes_a_whole_configuration, json_is_read_as_well,
           the_ads_server_is_found_through_its_cluster, the_ads_server_can_have_tls,
+          a_protection_that_the_tls_of_the_ads_server_lacks_is_refused,
           the_ads_server_can_be_a_grpc_target, what_is_wrong_is_refused_by_its_path,
           an_unknown_field_is_refused_by_its_path, a_file_is_named_in_its_errors)
