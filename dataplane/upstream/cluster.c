@@ -128,7 +128,7 @@ static uint32_t priorities_of(const struct cluster *cluster)
  * too: Envoy's panic, when so few are left that they would only be overrun. */
 static uint32_t choose_priority(const struct cluster *cluster, uint64_t at_ms, bool *ret_panics)
 {
-    uint32_t count = priorities_of(cluster), chosen = UINT32_MAX;
+    uint32_t count = priorities_of(cluster), chosen = UINT32_MAX, first = UINT32_MAX;
     uint64_t total_health = 0;
     for (uint32_t priority = 0; priority < count; priority++) {
         struct level level = count_level(cluster, priority, at_ms);
@@ -137,8 +137,11 @@ static uint32_t choose_priority(const struct cluster *cluster, uint64_t at_ms, b
         total_health += health > 100 ? 100 : health;
         if (chosen == UINT32_MAX && level.available)
             chosen = priority;
+        if (first == UINT32_MAX && level.hosts)
+            first = priority;
     }
-    chosen = chosen == UINT32_MAX ? 0 : chosen;
+    if (chosen == UINT32_MAX)
+        chosen = first;
     struct level level = count_level(cluster, chosen, at_ms);
     *ret_panics = total_health < 100 &&
                   (uint64_t)level.available * 100 <

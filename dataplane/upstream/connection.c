@@ -5,6 +5,7 @@
 #include "dataplane/http/h1_write.h"
 #include "dataplane/upstream/upstream_internal.h"
 
+#include <errno.h>
 #include <event2/event.h>
 #include <unistd.h>
 
@@ -94,16 +95,12 @@ static void lose(struct upstream_connection *conn, enum upstream_failure failure
             failure == UPSTREAM_CONNECTION_TERMINATION)
             stat_inc(&stats_of(conn)->upstream_cx_destroy_remote_with_active_rq);
     }
-    struct host *host = conn->host;
-    host->connection_count++; /* keeps the host over the close */
     upstream_connection_close(conn);
-    host->connection_count--;
-    if (request) {
-        request->was_retried |= tries_again;
-        if (!tries_again || !pool_retry(request, &failure))
-            upstream_request_fail(request, failure);
-    }
-    host_release(host);
+    if (!request)
+        return;
+    request->was_retried |= tries_again;
+    if (!tries_again || !pool_retry(request, &failure))
+        upstream_request_fail(request, failure);
 }
 
 /* --- the request out ------------------------------------------------------------------------- */
@@ -486,6 +483,7 @@ struct upstream_connection *upstream_connection_new(struct host *host)
             event_free(conn->event);
         close(fd);
         mem_free(conn);
+        errno = ENOMEM; /* epoll has no room for it */
         return NULL;
     }
     lazy_timer_init(&conn->timer, worker->loop, on_timer);

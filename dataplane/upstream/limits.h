@@ -11,7 +11,7 @@
 #include <stdatomic.h>
 
 struct cluster_limits {
-    _Alignas(64) _Atomic uint32_t requests; /* sent or waiting for a connection */
+    _Alignas(64) _Atomic uint32_t requests; /* that have got a connection */
     _Alignas(64) _Atomic uint32_t connections;
     _Atomic uint32_t pending; /* requests waiting for a connection */
 };

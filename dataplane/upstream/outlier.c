@@ -151,7 +151,7 @@ static bool count(_Atomic uint32_t *counter, bool has_failed, uint32_t threshold
     if (!threshold)
         return false;
     uint32_t in_a_row = atomic_fetch_add_explicit(counter, 1, memory_order_relaxed) + 1;
-    if (in_a_row != threshold)
+    if (in_a_row < threshold) /* over it: it was lowered meanwhile */
         return false;
     atomic_store_explicit(counter, 0, memory_order_relaxed);
     return random % 100 < enforcing_percent;

@@ -41,8 +41,33 @@ static uint32_t count_links(const struct list *list, uint32_t max)
     return count;
 }
 
-/* Opens a connection for somebody who waits. A host without any connection may always have one. 0
- * also where the threshold says to wait for one in use; ERR_IO where connecting fails at once. */
+/* Counts request among those under way, once; false where there are as many as may be. */
+static bool count_request(struct upstream_request *request)
+{
+    struct cluster *cluster = request->cluster;
+    if (request->is_counted)
+        return true;
+    if (!limit_take(&cluster->limits->requests, cluster->config->thresholds.requests_max)) {
+        stat_inc(&cluster->stats->upstream_rq_pending_overflow);
+        return false;
+    }
+    stat_inc(&cluster->stats->upstream_rq_total);
+    stat_inc(&cluster->stats->upstream_rq_active);
+    request->is_counted = true;
+    return true;
+}
+
+/* False: over the threshold, and conn is as it was. */
+static bool attach(struct upstream_connection *conn, struct upstream_request *request)
+{
+    if (!count_request(request))
+        return false;
+    upstream_connection_attach(conn, request);
+    return true;
+}
+
+/* Opens a connection for somebody who waits. A host without any connection may always have one.
+ * ERR_AGAIN: the threshold says to wait for one that there is; ERR_IO: connecting fails at once. */
 static int open_connection(struct host *host)
 {
     struct cluster *cluster = host->cluster;
@@ -50,7 +75,7 @@ static int open_connection(struct host *host)
     if (!limit_take(count, cluster->config->thresholds.connections_max)) {
         stat_inc(&cluster->stats->upstream_cx_overflow);
         if (host->connection_count)
-            return 0;
+            return ERR_AGAIN;
         limit_force(count);
     }
     if (upstream_connection_new(host))
@@ -60,12 +85,13 @@ static int open_connection(struct host *host)
     return ERR_IO;
 }
 
-/* Takes a pooled connection. A request that could not be sent twice gets one that was just looked
- * at. */
+/* Takes a pooled connection. A request that cannot be sent again gets one that was just looked at.
+ */
 static struct upstream_connection *take_idle(const struct upstream_request *request)
 {
     struct host *host = request->host;
-    bool is_careful = request->has_body || request->options.request->method_id == HTTP_POST ||
+    bool is_careful = request->has_body || request->was_retried ||
+                      request->options.request->method_id == HTTP_POST ||
                       request->options.request->method_id == HTTP_PATCH ||
                       request->options.request->method_id == HTTP_OTHER;
     while (!list_is_empty(&host->idle)) {
@@ -82,21 +108,20 @@ static struct upstream_connection *take_idle(const struct upstream_request *requ
  * it must not open its breaker or eject it (threats S45). */
 static enum upstream_failure failure_to_open(void)
 {
-    bool is_ours = errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM;
+    bool is_ours = errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM ||
+                   errno == EADDRNOTAVAIL; /* no local port is free */
     return is_ours ? UPSTREAM_OVERFLOW : UPSTREAM_CONNECT_FAILURE;
 }
 
 bool pool_start(struct upstream_request *request, enum upstream_failure *ret_failure)
 {
     struct upstream_connection *conn = take_idle(request);
-    if (conn) {
-        upstream_connection_attach(conn, request);
-        return true;
-    }
     *ret_failure = UPSTREAM_OVERFLOW;
+    if (conn)
+        return attach(conn, request);
     if (!wait_for_connection(request, false))
         return false;
-    if (open_connection(request->host) == 0)
+    if (open_connection(request->host) != ERR_IO)
         return true;
     *ret_failure = failure_to_open();
     pool_forget(request);
@@ -107,27 +132,33 @@ bool pool_retry(struct upstream_request *request, enum upstream_failure *ret_fai
 {
     if (request->host->is_removed)
         return false;
-    wait_for_connection(request, true);
-    if (open_connection(request->host) == 0)
+    int err = open_connection(request->host);
+    struct upstream_connection *idle = err == ERR_AGAIN ? take_idle(request) : NULL;
+    if (idle)
+        return attach(idle, request);
+    if (err != ERR_IO) {
+        wait_for_connection(request, true);
         return true;
-    pool_forget(request);
-    *ret_failure = UPSTREAM_CONNECT_FAILURE;
+    }
+    *ret_failure = failure_to_open();
     return false;
 }
 
 void pool_connection_is_free(struct upstream_connection *conn)
 {
     struct host *host = conn->host;
-    if (!list_is_empty(&host->waiting)) {
+    while (!list_is_empty(&host->waiting)) {
         struct upstream_request *request =
             LIST_ENTRY(host->waiting.next, struct upstream_request, waiting_link);
         pool_forget(request);
-        upstream_connection_attach(conn, request);
-    } else if (host->is_removed) {
-        upstream_connection_close(conn);
-    } else {
-        upstream_connection_rest(conn);
+        if (attach(conn, request))
+            return;
+        upstream_request_fail(request, UPSTREAM_OVERFLOW);
     }
+    if (host->is_removed)
+        upstream_connection_close(conn);
+    else
+        upstream_connection_rest(conn);
 }
 
 /* Those who wait now, not those who come meanwhile. */
@@ -147,11 +178,8 @@ void pool_connect_failed(struct upstream_connection *conn, enum upstream_failure
 {
     struct host *host = conn->host;
     host->connects_failed++;
-    host->connection_count++; /* keeps the host over what follows */
     fail_waiting(host, failure);
     upstream_connection_close(conn);
-    host->connection_count--;
-    host_release(host);
 }
 
 void pool_connection_closed(struct host *host)
@@ -161,8 +189,8 @@ void pool_connection_closed(struct host *host)
     uint32_t connecting = count_links(&host->connecting, UINT32_MAX);
     if (connecting >= count_links(&host->waiting, connecting + 1))
         return;
-    if (open_connection(host) && !host->connection_count)
-        fail_waiting(host, UPSTREAM_CONNECT_FAILURE);
+    if (open_connection(host) == ERR_IO && !host->connection_count)
+        fail_waiting(host, failure_to_open());
 }
 
 void pool_close_idle(struct host *host)

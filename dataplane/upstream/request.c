@@ -68,8 +68,10 @@ static void leave(struct upstream_request *request)
     ASSERT(request->state != REQUEST_DONE);
     request->state = REQUEST_DONE;
     slice_queue_done(&request->body);
-    limit_give(&cluster->limits->requests);
-    stat_dec(&cluster->stats->upstream_rq_active);
+    if (request->is_counted) {
+        limit_give(&cluster->limits->requests);
+        stat_dec(&cluster->stats->upstream_rq_active);
+    }
     request->host->request_count--;
     cluster->requests--;
     host_release(request->host);
@@ -96,14 +98,24 @@ void upstream_request_done(struct upstream_request *request)
     leave(request);
 }
 
-void upstream_request_fail(struct upstream_request *request, enum upstream_failure failure)
+/* The host's fault. */
+static void report_failure(struct upstream_request *request, enum upstream_failure failure)
 {
-    const struct upstream_request_options *options = &request->options;
     request->host->requests_error++;
-    stat_inc(&request->cluster->stats->upstream_rq_rx_reset);
     if (!request->has_response_head)
         report_outlier(request, failure == UPSTREAM_CONNECT_TIMEOUT ? 504 : 503);
     report_breaker(request, BREAKER_FAILURE);
+}
+
+void upstream_request_fail(struct upstream_request *request, enum upstream_failure failure)
+{
+    const struct upstream_request_options *options = &request->options;
+    if (failure == UPSTREAM_OVERFLOW) {
+        report_breaker(request, BREAKER_NO_VERDICT); /* the limit is ours */
+    } else {
+        stat_inc(&request->cluster->stats->upstream_rq_rx_reset);
+        report_failure(request, failure);
+    }
     leave(request);
     options->ops->on_failure(options->arg, failure, request->has_response_head);
 }
@@ -163,8 +175,7 @@ static bool prepare_head(struct http_request *request, size_t *ret_size)
     return h1_request_size(request, ret_size) == 0;
 }
 
-/* Passes breaker, load balancer and threshold in that order; 0, or the failure as a positive
- * number. */
+/* Passes breaker and load balancer. */
 static bool admit(struct upstream_request *request, enum upstream_failure *ret_failure)
 {
     struct cluster *cluster = request->cluster;
@@ -182,11 +193,6 @@ static bool admit(struct upstream_request *request, enum upstream_failure *ret_f
     if (!request->host) {
         stat_inc(&cluster->stats->upstream_cx_none_healthy);
         *ret_failure = UPSTREAM_NO_HEALTHY_HOST;
-        return false;
-    }
-    if (!limit_take(&cluster->limits->requests, config->thresholds.requests_max)) {
-        stat_inc(&cluster->stats->upstream_rq_pending_overflow);
-        *ret_failure = UPSTREAM_OVERFLOW;
         return false;
     }
     return true;
@@ -216,18 +222,13 @@ struct upstream_request *upstream_request_new(struct cluster *cluster,
         return NULL;
     }
     struct host *host = request->host;
-    stat_inc(&cluster->stats->upstream_rq_total);
-    stat_inc(&cluster->stats->upstream_rq_active);
     host->requests_total++;
     host->request_count++;
     cluster->requests++;
     if (pool_start(request, ret_failure))
         return request;
-    if (*ret_failure == UPSTREAM_CONNECT_FAILURE) {
-        host->requests_error++;
-        report_outlier(request, 503);
-        report_breaker(request, BREAKER_FAILURE);
-    }
+    if (*ret_failure == UPSTREAM_CONNECT_FAILURE)
+        report_failure(request, *ret_failure);
     report_breaker(request, BREAKER_NO_VERDICT);
     leave(request);
     return NULL;

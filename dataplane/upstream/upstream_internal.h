@@ -122,6 +122,7 @@ struct upstream_request {
     struct breaker *breaker; /* that gave the ticket */
     struct breaker_ticket ticket;
     bool has_ticket;  /* to be reported yet */
+    bool is_counted;  /* against the threshold of requests: it has got a connection */
     size_t head_size; /* of the head on the wire */
     bool is_end;      /* all of the request was handed over */
     bool has_body;    /* its head says so */
@@ -142,7 +143,7 @@ struct upstream_request {
 /* Gives request (REQUEST_WAITING, in no list) a connection, or makes it wait for one. False where
  * that cannot be (*ret_failure: over a threshold, or connecting failed at once). */
 bool pool_start(struct upstream_request *request, enum upstream_failure *ret_failure);
-/* The same, at the front and on a fresh connection. */
+/* The same, at the front and, if there may be one more, on a fresh connection. */
 bool pool_retry(struct upstream_request *request, enum upstream_failure *ret_failure);
 /* A waiting request ends. */
 void pool_forget(struct upstream_request *request);
@@ -156,8 +157,8 @@ void pool_close_idle(struct host *host);
 
 /* --- connection.c --- */
 
-/* Starts to connect; NULL where that fails at once. Counted in the cluster's limits by the caller.
- */
+/* Starts to connect; NULL where that fails at once (errno says why). Counted in the cluster's
+ * limits by the caller. */
 struct upstream_connection *upstream_connection_new(struct host *host);
 /* Sends the head of request (unless that is corked). conn is IDLE or has just connected. */
 void upstream_connection_attach(struct upstream_connection *conn, struct upstream_request *request);

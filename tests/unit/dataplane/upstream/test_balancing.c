@@ -216,6 +216,28 @@ START_TEST(a_lower_priority_is_picked_where_the_first_has_nobody)
 }
 END_TEST
 
+static void only_the_second_priority(struct cluster_config *cluster)
+{
+    for (uint32_t i = 0; i < HOSTS; i++)
+        cluster->endpoints->hosts[i].priority = 1;
+}
+
+static void check_panic_below(const struct load_balancer_type *type)
+{
+    struct scene *scene = set_up(type, only_the_second_priority);
+    for (uint32_t i = 0; i < HOSTS; i++)
+        eject(scene, i);
+    ck_assert_uint_eq(picked(scene), 0xf);
+    tear_down(scene);
+}
+
+START_TEST(panic_finds_the_hosts_where_the_first_priority_is_empty)
+{
+    for (size_t i = 0; i < BALANCERS; i++)
+        check_panic_below(balancers[i]);
+}
+END_TEST
+
 static void one_is_heavy(struct cluster_config *cluster)
 {
     cluster->endpoints->hosts[0].weight = 1000000;
@@ -245,4 +267,5 @@ TEST_MAIN("balancing", every_host_that_is_well_is_picked, an_unhealthy_host_is_n
           where_fewer_than_half_are_left_all_are_picked,
           without_panic_the_last_hosts_get_everything_and_then_nobody,
           a_lower_priority_is_picked_where_the_first_has_nobody,
+          panic_finds_the_hosts_where_the_first_priority_is_empty,
           settings_may_change_while_hosts_stay)

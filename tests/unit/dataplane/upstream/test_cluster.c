@@ -1,11 +1,13 @@
 /* Clusters on the request path: pools, thresholds, breaker, outlier detection, endpoints. */
 #include "dataplane/upstream/cluster.h"
 
+#include "dataplane/upstream/limits.h"
 #include "tests/support/proxy_rig.h"
 #include "tests/support/test.h"
 
 #include <stdio.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #define CLUSTER_STAT(field) offsetof(struct cluster_stats, field)
@@ -179,6 +181,167 @@ START_TEST(requests_beyond_the_connections_wait_and_beyond_that_are_refused)
     }
     ck_assert_uint_eq(stat_of(&scene, CLUSTER_STAT(upstream_cx_total)), 1);
     close(server);
+    tear_down(&scene);
+}
+END_TEST
+
+static void one_of_each(struct rig_config *config, struct cluster_config *cluster)
+{
+    (void)config;
+    cluster->thresholds.connections_max = 1;
+    cluster->thresholds.requests_max = 1;
+}
+
+START_TEST(requests_that_wait_are_not_under_way)
+{
+    struct scene scene = set_up(1, one_of_each);
+    int clients[3];
+    for (int i = 0; i < 3; i++) {
+        clients[i] = rig_connect(scene.rig);
+        rig_send(clients[i], get);
+    }
+    int server = rig_accept(&scene.servers[0]);
+    for (int i = 0; i < 3; i++) {
+        rig_read_message(server);
+        if (i == 0)
+            rig_await_cluster_stat(scene.rig, "a", CLUSTER_STAT(upstream_rq_pending_active), 2);
+        ck_assert_uint_eq(stat_of(&scene, CLUSTER_STAT(upstream_rq_active)), 1);
+        rig_send(server, ok);
+    }
+    for (int i = 0; i < 3; i++) {
+        ck_assert_begins(rig_read_message(clients[i]), "HTTP/1.1 200 ");
+        close(clients[i]);
+    }
+    ck_assert_uint_eq(stat_of(&scene, CLUSTER_STAT(upstream_rq_total)), 3);
+    close(server);
+    tear_down(&scene);
+}
+END_TEST
+
+static void one_request_and_breaker(struct rig_config *config, struct cluster_config *cluster)
+{
+    cluster->thresholds.requests_max = 1;
+    rig_cluster_breaker(config, cluster,
+                        (struct breaker_config){.consecutive_failures = 1,
+                                                .open_for_ms = 60000,
+                                                .half_open_requests = 1,
+                                                .success_threshold = 1});
+}
+
+START_TEST(who_is_refused_for_a_threshold_is_no_failure_of_the_host)
+{
+    struct scene scene = set_up(1, one_request_and_breaker);
+    int client = rig_connect(scene.rig);
+    rig_send(client, get);
+    int server = rig_accept(&scene.servers[0]);
+    rig_read_message(server);
+    /* Once when it has got a connection, once at once, on the connection that is there now. */
+    for (int i = 0; i < 2; i++)
+        ck_assert_contains(rig_get(scene.rig, get), "reset reason: overflow");
+    ck_assert_uint_eq(stat_of(&scene, CLUSTER_STAT(upstream_rq_pending_overflow)), 2);
+    ck_assert_uint_eq(stat_of(&scene, CLUSTER_STAT(upstream_cx_total)), 2);
+    ck_assert_uint_eq(stat_of(&scene, CLUSTER_STAT(breaker_rejected)), 0);
+    rig_send(server, ok);
+    ck_assert_begins(rig_read_message(client), "HTTP/1.1 200 ");
+    close(client);
+    close(server);
+    tear_down(&scene);
+}
+END_TEST
+
+/* --- a host on a unix socket: connecting to it fails at once where nobody listens --- */
+
+static struct sockaddr_un unix_path;
+
+static void on_unix_socket(struct rig_config *config, struct cluster_config *cluster)
+{
+    struct address *address = &cluster->endpoints->hosts[0].address;
+    one_connection(config, cluster);
+    address->path = unix_path;
+    address->len = sizeof unix_path;
+    address->text = STR("unix");
+}
+
+static int listen_unix(void)
+{
+    unix_path.sun_family = AF_UNIX;
+    snprintf(unix_path.sun_path, sizeof unix_path.sun_path, "/tmp/test-cluster-%d.sock", getpid());
+    unlink(unix_path.sun_path);
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    ck_assert_int_eq(bind(fd, (struct sockaddr *)&unix_path, sizeof unix_path), 0);
+    ck_assert_int_eq(listen(fd, 8), 0);
+    return fd;
+}
+
+START_TEST(who_waits_fails_when_the_one_connection_ends_and_no_other_can_be_opened)
+{
+    int listener = listen_unix();
+    struct scene scene = set_up(1, on_unix_socket);
+    int first = rig_connect(scene.rig), second = rig_connect(scene.rig);
+    rig_send(first, get);
+    int server = accept(listener, NULL, NULL);
+    rig_read_message(server);
+    rig_send(second, get);
+    rig_await_cluster_stat(scene.rig, "a", CLUSTER_STAT(upstream_rq_pending_active), 1);
+    close(listener);
+    unlink(unix_path.sun_path);
+    close(server);
+    ck_assert_contains(rig_read_message(first), "reset reason: connection termination");
+    ck_assert_contains(rig_read_message(second), "reset reason: remote connection failure");
+    ck_assert_uint_eq(stat_of(&scene, CLUSTER_STAT(upstream_rq_pending_active)), 0);
+    ck_assert_uint_eq(stat_of(&scene, CLUSTER_STAT(upstream_cx_active)), 0);
+    close(first);
+    close(second);
+    tear_down(&scene);
+}
+END_TEST
+
+static void two_connections(struct rig_config *config, struct cluster_config *cluster)
+{
+    (void)config;
+    cluster->thresholds.connections_max = 2;
+}
+
+/* As another worker may, which counts against the same threshold. */
+static struct shared_state *take_connection(struct scene *scene)
+{
+    struct shared_state *state = cluster_limits_get(scene->rig->shared, STR("a"));
+    limit_force(&((struct cluster_limits *)shared_state_object(state))->connections);
+    return state;
+}
+
+static void give_connection(struct shared_state *state)
+{
+    limit_give(&((struct cluster_limits *)shared_state_object(state))->connections);
+    shared_state_unref(state);
+}
+
+START_TEST(a_second_try_takes_the_pooled_connection_where_no_more_may_be_opened)
+{
+    struct scene scene = set_up(1, two_connections);
+    int clients[2], servers[2];
+    for (int i = 0; i < 2; i++) {
+        clients[i] = rig_connect(scene.rig);
+        rig_send(clients[i], get);
+        servers[i] = rig_accept(&scene.servers[0]);
+        rig_read_message(servers[i]);
+    }
+    for (int i = 0; i < 2; i++) {
+        rig_send(servers[i], ok);
+        rig_read_message(clients[i]);
+    }
+    struct shared_state *taken = take_connection(&scene);
+    rig_send(clients[0], get);
+    rig_read_message(servers[1]); /* the one used last */
+    close(servers[1]);
+    rig_read_message(servers[0]);
+    rig_send(servers[0], ok);
+    ck_assert_begins(rig_read_message(clients[0]), "HTTP/1.1 200 ");
+    ck_assert_uint_eq(stat_of(&scene, CLUSTER_STAT(upstream_cx_total)), 2);
+    give_connection(taken);
+    close(clients[0]);
+    close(clients[1]);
+    close(servers[0]);
     tear_down(&scene);
 }
 END_TEST
@@ -400,6 +563,10 @@ TEST_MAIN("cluster", a_refused_connection_is_answered_503,
           without_hosts_there_is_no_healthy_upstream, a_connect_that_takes_too_long_is_answered_503,
           more_requests_than_the_threshold_are_refused,
           requests_beyond_the_connections_wait_and_beyond_that_are_refused,
+          requests_that_wait_are_not_under_way,
+          who_is_refused_for_a_threshold_is_no_failure_of_the_host,
+          who_waits_fails_when_the_one_connection_ends_and_no_other_can_be_opened,
+          a_second_try_takes_the_pooled_connection_where_no_more_may_be_opened,
           who_waits_gets_a_new_connection_when_the_one_in_use_ends, hosts_take_turns,
           the_breaker_opens_tries_and_closes,
           a_client_that_leaves_is_no_failure_and_gives_the_trial_back,

@@ -77,6 +77,17 @@ START_TEST(gateway_failures_are_counted_apart)
 }
 END_TEST
 
+START_TEST(a_threshold_that_is_lowered_meanwhile_counts_at_once)
+{
+    struct fixture f = set_up();
+    struct outlier_config lowered = config;
+    ck_assert(!report(f.hosts[0], 500, 2, 10));
+    lowered.consecutive_5xx = 1;
+    ck_assert(outlier_report(f.hosts[0], &lowered, 500, 4, 0, 10));
+    tear_down(&f);
+}
+END_TEST
+
 START_TEST(no_more_than_the_percentage_are_left_out_but_one_may_always_be)
 {
     struct fixture f = set_up();
@@ -169,7 +180,7 @@ START_TEST(many_threads_may_use_one_table)
 END_TEST
 
 TEST_MAIN("outlier", a_host_that_fails_in_a_row_is_left_out_for_a_while,
-          gateway_failures_are_counted_apart,
+          gateway_failures_are_counted_apart, a_threshold_that_is_lowered_meanwhile_counts_at_once,
           no_more_than_the_percentage_are_left_out_but_one_may_always_be,
           the_time_grows_with_each_ejection_and_shrinks_with_health,
           the_enforcing_percentage_is_a_chance,
