@@ -408,21 +408,21 @@ static void on_message(void *arg, struct rpc_stream *stream, struct str data)
 
 /* --- the stream ------------------------------------------------------------------------------- */
 
-static uint64_t random_below(uint64_t bound)
+uint64_t ads_backoff_ms(unsigned failures, uint64_t random)
+{
+    unsigned shift = failures < BACKOFF_SHIFT_MAX ? failures : BACKOFF_SHIFT_MAX;
+    uint64_t longest = (uint64_t)ADS_BACKOFF_MIN_MS << (shift + 1);
+    if (longest > ADS_BACKOFF_MAX_MS)
+        longest = ADS_BACKOFF_MAX_MS;
+    return ADS_BACKOFF_MIN_MS + random % (longest - ADS_BACKOFF_MIN_MS + 1);
+}
+
+static uint64_t random_bits(void)
 {
     uint64_t bits = 0;
     ssize_t got = getrandom(&bits, sizeof bits, 0);
     (void)got;
-    return bits % bound;
-}
-
-static uint64_t backoff_ms(unsigned failures)
-{
-    unsigned shift = failures < BACKOFF_SHIFT_MAX ? failures : BACKOFF_SHIFT_MAX;
-    uint64_t ceiling = (uint64_t)ADS_BACKOFF_MIN_MS << shift;
-    if (ceiling > ADS_BACKOFF_MAX_MS)
-        ceiling = ADS_BACKOFF_MAX_MS;
-    return ADS_BACKOFF_MIN_MS + random_below(ceiling - ADS_BACKOFF_MIN_MS + 1);
+    return bits;
 }
 
 static void forget_stream(struct ads_client *client)
@@ -446,7 +446,7 @@ static void on_closed(void *arg, struct rpc_stream *stream, enum rpc_status stat
     if (ads_client_status(client).is_current)
         client->status.lost_at_ms = clock_monotonic_ms();
     forget_stream(client);
-    uint64_t delay_ms = backoff_ms(client->failures++);
+    uint64_t delay_ms = ads_backoff_ms(client->failures++, random_bits());
     log_warning("xds_stream_closed status=%s reason=\"%s\" retry_ms=%llu", rpc_status_name(status),
                 text, (unsigned long long)delay_ms);
     loop_timer_start(&client->reopen, delay_ms);
@@ -459,7 +459,7 @@ static void on_writable(void *arg, struct rpc_stream *stream)
     if (!client->connected_at_ms) {
         client->connected_at_ms = clock_monotonic_ms();
         log_info("xds_stream_open");
-        store_forget_unbound(client->store); /* they were not in our first request */
+        store_forget_refused(client->store); /* they were not in our first request */
     }
     send_waiting(client);
 }

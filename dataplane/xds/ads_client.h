@@ -63,4 +63,9 @@ struct ads_status {
 };
 struct ads_status ads_client_status(const struct ads_client *client);
 
+/* How long to wait before the next stream after so many failures in a row. Never the same for all
+ * proxies, the first time included: they all lose their streams together when a control plane
+ * restarts. Pure. */
+uint64_t ads_backoff_ms(unsigned failures, uint64_t random);
+
 #endif

@@ -94,7 +94,7 @@ static int read_dns(struct decoder *decoder)
         cluster->dns_refresh_ms = DNS_REFRESH_MIN_MS;
     cluster->dns_targets = targets.items;
     cluster->dns_target_count = targets.count;
-    if ((int)decoder->message->dns_lookup_family > (int)DNS_ALL)
+    if ((unsigned)decoder->message->dns_lookup_family > DNS_ALL)
         return errmsg_set(decoder->msg, ERR_INVALID, "dns_lookup_family: has an unknown value");
     cluster->dns_family = (enum dns_family)decoder->message->dns_lookup_family;
     return 0;
@@ -148,7 +148,7 @@ static int read_panic_threshold(struct decoder *decoder)
     if (!(percent >= 0 && percent <= 100))
         return errmsg_set(decoder->msg, ERR_INVALID,
                           "common_lb_config.healthy_panic_threshold: must be between 0 and 100");
-    decoder->cluster->healthy_panic_threshold_percent = (uint32_t)percent;
+    decoder->cluster->healthy_panic_threshold_percent = (uint32_t)(percent + 0.5);
     return 0;
 }
 

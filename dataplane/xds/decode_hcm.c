@@ -170,36 +170,40 @@ static int read_filters(struct decoder *decoder)
     return check_order(decoder);
 }
 
+static int unpack_early(struct decoder *decoder, size_t i, const early_message **ret_early)
+{
+    const ProtobufCMessageDescriptor *descriptor =
+        &envoy__extensions__http__early_header_mutation__header_mutation__v3__header_mutation__descriptor;
+    const Google__Protobuf__Any *any =
+        decoder->message->early_header_mutation_extensions[i]->typed_config;
+    char path[64];
+    snprintf(path, sizeof path, "early_header_mutation_extensions[%zu]", i);
+    if (!any_is(any, descriptor))
+        return errmsg_set(decoder->msg, ERR_UNSUPPORTED, "%s: type %s is not supported", path,
+                          any_type(any));
+    ProtobufCMessage *unpacked;
+    int err = any_unpack(any, descriptor, path, &decoder->listener->arena, &unpacked, decoder->msg);
+    if (!err)
+        *ret_early = (const early_message *)unpacked;
+    return err;
+}
+
 static int read_early_mutations(struct decoder *decoder)
 {
-    const hcm_message *message = decoder->message;
     struct arena *arena = &decoder->listener->arena;
-    mutation_rule **rules = NULL;
-    size_t count = 0;
-    for (size_t i = 0; i < message->n_early_header_mutation_extensions; i++) {
-        const Google__Protobuf__Any *any =
-            message->early_header_mutation_extensions[i]->typed_config;
-        const ProtobufCMessageDescriptor *descriptor =
-            &envoy__extensions__http__early_header_mutation__header_mutation__v3__header_mutation__descriptor;
-        char path[64];
-        snprintf(path, sizeof path, "early_header_mutation_extensions[%zu]", i);
-        if (!any_is(any, descriptor))
-            return errmsg_set(decoder->msg, ERR_UNSUPPORTED, "%s: type %s is not supported", path,
-                              any_type(any));
-        ProtobufCMessage *unpacked;
-        int err = any_unpack(any, descriptor, path, arena, &unpacked, decoder->msg);
+    size_t extensions = decoder->message->n_early_header_mutation_extensions, count = 0;
+    const early_message **early = arena_alloc_array(arena, extensions, sizeof *early);
+    for (size_t i = 0; i < extensions; i++) {
+        int err = unpack_early(decoder, i, &early[i]);
         if (err)
             return err;
-        const early_message *early = (const early_message *)unpacked;
-        mutation_rule **longer =
-            arena_alloc_array(arena, count + early->n_mutations, sizeof(mutation_rule *));
-        if (count)
-            memcpy(longer, rules, count * sizeof(mutation_rule *));
-        if (early->n_mutations)
-            memcpy(longer + count, early->mutations, early->n_mutations * sizeof(mutation_rule *));
-        rules = longer;
-        count += early->n_mutations;
+        count += early[i]->n_mutations;
     }
+    mutation_rule **rules = arena_alloc_array(arena, count, sizeof *rules);
+    count = 0;
+    for (size_t i = 0; i < extensions; i++)
+        for (size_t j = 0; j < early[i]->n_mutations; j++)
+            rules[count++] = early[i]->mutations[j];
     int err = header_mutations_from_rules(arena, rules, count,
                                           &decoder->listener->early_header_mutations, decoder->msg);
     if (err)
@@ -274,6 +278,30 @@ static int read_timeouts(struct decoder *decoder)
     return 0;
 }
 
+#define UNDERSCORES(name)                                                                          \
+    ENVOY__CONFIG__CORE__V3__HTTP_PROTOCOL_OPTIONS__HEADERS_WITH_UNDERSCORES_ACTION__##name
+
+static int read_underscores(struct decoder *decoder,
+                            const Envoy__Config__Core__V3__HttpProtocolOptions *common)
+{
+    struct listener_config *listener = decoder->listener;
+    switch (common ? common->headers_with_underscores_action : UNDERSCORES(ALLOW)) {
+    case UNDERSCORES(ALLOW):
+        listener->underscores = UNDERSCORE_ALLOW;
+        return 0;
+    case UNDERSCORES(REJECT_REQUEST):
+        listener->underscores = UNDERSCORE_REJECT;
+        return 0;
+    case UNDERSCORES(DROP_HEADER):
+        listener->underscores = UNDERSCORE_DROP;
+        return 0;
+    default:
+        return errmsg_set(decoder->msg, ERR_INVALID,
+                          "common_http_protocol_options.headers_with_underscores_action: has an "
+                          "unknown value");
+    }
+}
+
 static int read_head_limits(struct decoder *decoder)
 {
     const hcm_message *message = decoder->message;
@@ -294,16 +322,7 @@ static int read_head_limits(struct decoder *decoder)
     listener->request_headers_max = headers;
     if (common)
         listener->connection_requests_max = read_uint32(common->max_requests_per_connection, 0);
-    listener->underscores = UNDERSCORE_ALLOW;
-    if (common &&
-        common->headers_with_underscores_action ==
-            ENVOY__CONFIG__CORE__V3__HTTP_PROTOCOL_OPTIONS__HEADERS_WITH_UNDERSCORES_ACTION__REJECT_REQUEST)
-        listener->underscores = UNDERSCORE_REJECT;
-    if (common &&
-        common->headers_with_underscores_action ==
-            ENVOY__CONFIG__CORE__V3__HTTP_PROTOCOL_OPTIONS__HEADERS_WITH_UNDERSCORES_ACTION__DROP_HEADER)
-        listener->underscores = UNDERSCORE_DROP;
-    return 0;
+    return read_underscores(decoder, common);
 }
 
 /* --- what requests and responses look like ---------------------------------------------------- */

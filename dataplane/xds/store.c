@@ -356,17 +356,22 @@ void store_remove(struct store *store, enum xds_type type, struct str name)
     mark_dirty(store);
 }
 
-void store_forget_unbound(struct store *store)
+void store_forget_refused(struct store *store)
 {
-    struct vec names = {0};
-    MAP_FOR_EACH(slot, &store->entries[XDS_LISTENER]) {
-        struct entry *entry = slot->value;
-        if (entry->waits_for_port && !entry->live && !entry->is_static)
-            vec_append(&names, entry);
+    for (enum xds_type type = 0; type < XDS_TYPE_COUNT; type++) {
+        struct vec refused = {0};
+        if (!xds_type_is_wildcard(type))
+            continue;
+        MAP_FOR_EACH(slot, &store->entries[type]) {
+            struct entry *entry = slot->value;
+            bool was_refused = entry->waits_for_port || !entry->latest;
+            if (was_refused && !entry->live && !entry->is_static)
+                vec_append(&refused, entry);
+        }
+        for (size_t i = 0; i < refused.len; i++)
+            store_remove(store, type, ((struct entry *)refused.items[i])->name);
+        vec_done(&refused);
     }
-    for (size_t i = 0; i < names.len; i++)
-        store_remove(store, XDS_LISTENER, ((struct entry *)names.items[i])->name);
-    vec_done(&names);
 }
 
 void store_type_received(struct store *store, enum xds_type type)

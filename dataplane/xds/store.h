@@ -78,9 +78,9 @@ int store_put(struct store *store, enum xds_type type, struct str name, struct s
  * live routes lead to them, later); of endpoints and routes what is in use stays, and who waits for
  * them goes live without. */
 void store_remove(struct store *store, enum xds_type type, struct str name);
-/* Forgets listeners that were refused because their address is taken and that nothing is live of: a
- * new stream begins, and the server sends again those that it still wants. */
-void store_forget_unbound(struct store *store);
+/* Forgets listeners and clusters that were refused and that nothing is live of: a new stream
+ * begins, and the server, which is not told of them, sends again those that there still are. */
+void store_forget_refused(struct store *store);
 /* The first response of a type has been taken in (or will not come). */
 void store_type_received(struct store *store, enum xds_type type);
 /* Static resources are in: publishing may begin. */

@@ -327,6 +327,21 @@ START_TEST(a_listener_whose_port_became_free_is_asked_for_again_and_acknowledged
 }
 END_TEST
 
+START_TEST(the_wait_before_a_new_stream_grows_and_differs_from_proxy_to_proxy)
+{
+    ck_assert_uint_eq(ads_backoff_ms(0, 0), ADS_BACKOFF_MIN_MS);
+    ck_assert_uint_eq(ads_backoff_ms(0, 500), 2 * ADS_BACKOFF_MIN_MS);
+    ck_assert_uint_eq(ads_backoff_ms(0, 501), ADS_BACKOFF_MIN_MS);
+    ck_assert_uint_eq(ads_backoff_ms(1, 1500), 4 * ADS_BACKOFF_MIN_MS);
+    for (uint64_t random = 0; random < 100000; random += 97)
+        for (unsigned failures = 0; failures < 100; failures++) {
+            uint64_t wait_ms = ads_backoff_ms(failures, random);
+            ck_assert(wait_ms >= ADS_BACKOFF_MIN_MS && wait_ms <= ADS_BACKOFF_MAX_MS);
+        }
+    ck_assert_uint_eq(ads_backoff_ms(UINT32_MAX, 9500), ADS_BACKOFF_MAX_MS);
+}
+END_TEST
+
 TEST_MAIN("ads_client", the_first_requests_say_who_we_are_and_ask_for_everything,
           resources_come_in_and_are_acknowledged,
           a_bad_resource_is_refused_by_name_and_its_good_siblings_are_taken,
@@ -335,4 +350,5 @@ TEST_MAIN("ads_client", the_first_requests_say_who_we_are_and_ask_for_everything
           after_a_lost_stream_we_say_what_we_hold, what_came_from_elsewhere_is_told_on_a_new_stream,
           a_server_that_is_not_there_yet_is_tried_again,
           endpoints_the_server_does_not_have_do_not_hold_up_the_start,
-          a_listener_whose_port_became_free_is_asked_for_again_and_acknowledged)
+          a_listener_whose_port_became_free_is_asked_for_again_and_acknowledged,
+          the_wait_before_a_new_stream_grows_and_differs_from_proxy_to_proxy)

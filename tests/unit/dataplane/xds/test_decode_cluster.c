@@ -61,7 +61,7 @@ START_TEST(every_setting_is_read)
         "  service_name: users-v2\n"
         "connect_timeout: 0.25s\n"
         "per_connection_buffer_limit_bytes: 4096\n"
-        "common_lb_config: {healthy_panic_threshold: {value: 0}}\n"
+        "common_lb_config: {healthy_panic_threshold: {value: 33.6}}\n"
         "circuit_breakers:\n"
         "  thresholds:\n"
         "  - {priority: HIGH, max_connections: 1}\n"
@@ -86,7 +86,7 @@ START_TEST(every_setting_is_read)
     ck_assert_ptr_null(cluster->endpoints);
     ck_assert_uint_eq(cluster->connect_timeout_ms, 250);
     ck_assert_uint_eq(cluster->connection_buffer_bytes, 4096);
-    ck_assert_uint_eq(cluster->healthy_panic_threshold_percent, 0);
+    ck_assert_uint_eq(cluster->healthy_panic_threshold_percent, 34);
     ck_assert_uint_eq(cluster->thresholds.connections_max, 7);
     ck_assert_uint_eq(cluster->thresholds.requests_max, 9);
     ck_assert(cluster->outlier.is_enabled);
@@ -189,6 +189,8 @@ START_TEST(what_cannot_be_run_is_refused_by_name)
         {"name: users\nlb_policy: MAGLEV\n",
          "cluster users: lb_policy: MAGLEV is not supported; supported: ROUND_ROBIN, "
          "LEAST_REQUEST, RANDOM"},
+        {"name: users\ntype: STRICT_DNS\ndns_lookup_family: -1\n",
+         "cluster users: dns_lookup_family: has an unknown value"},
         {"name: users\nlb_policy: 99\n",
          "cluster users: lb_policy: a value without a name is not supported; supported: "
          "ROUND_ROBIN, LEAST_REQUEST, RANDOM"},

@@ -148,6 +148,30 @@ START_TEST(every_setting_is_read)
 }
 END_TEST
 
+/* What is made of a message is not out of proportion to it. */
+START_TEST(many_early_mutation_extensions_cost_what_they_have)
+{
+    xds_rig_init(&rig);
+    struct buf yaml;
+    buf_init(&yaml, 1024 * 1024);
+    buf_append_str(&yaml, STR(WHOLE "      early_header_mutation_extensions:\n"));
+    for (int i = 0; i < 1000; i++) {
+        buf_append_str(&yaml, STR("      - {name: e, typed_config: {\"@type\": type.googleapis.com/"
+                                  "envoy.extensions.http.early_header_mutation.header_mutation.v3."
+                                  "HeaderMutation, mutations: ["));
+        for (int j = 0; i == 0 && j < 4000; j++)
+            buf_append_str(&yaml, STR("{remove: x},"));
+        buf_append_str(&yaml, STR("]}}\n"));
+    }
+    buf_append_char(&yaml, '\0');
+    struct listener_config *listener = decode(yaml.data);
+    ck_assert_uint_lt(arena_bytes(&listener->arena), 4 * 1024 * 1024);
+    listener_config_unref(listener);
+    buf_done(&yaml);
+    xds_rig_done(&rig);
+}
+END_TEST
+
 START_TEST(routes_can_be_inline)
 {
     xds_rig_init(&rig);
@@ -194,6 +218,9 @@ END_TEST
 START_TEST(what_cannot_be_run_is_refused_by_name)
 {
     static const char *const cases[][2] = {
+        {WHOLE "      common_http_protocol_options: {headers_with_underscores_action: 7}\n",
+         "listener public/http: filter_chains[0].filters[0].typed_config."
+         "common_http_protocol_options.headers_with_underscores_action: has an unknown value"},
         {"name: public/http\n" CHAIN HCM RDS FILTERS,
          "listener public/http: address: must be a socket_address or a pipe"},
         {"name: other\n", "listener public/http: name: is \"other\""},
@@ -255,5 +282,5 @@ START_TEST(what_cannot_be_run_is_refused_by_name)
 END_TEST
 
 TEST_MAIN("decode_listener", a_plain_listener_has_the_defaults_of_envoy, every_setting_is_read,
-          routes_can_be_inline, an_unknown_filter_is_refused_unless_it_is_optional,
-          what_cannot_be_run_is_refused_by_name)
+          many_early_mutation_extensions_cost_what_they_have, routes_can_be_inline,
+          an_unknown_filter_is_refused_unless_it_is_optional, what_cannot_be_run_is_refused_by_name)

@@ -322,10 +322,38 @@ START_TEST(a_listener_without_its_port_can_be_forgotten)
     ck_assert_int_ne(xds_rig_put(&rig, XDS_LISTENER, "second", "1",
                                  xds_rig_listener_yaml(&rig, "second", "public"), &msg),
                      0);
-    store_forget_unbound(rig.store);
+    store_forget_refused(rig.store);
     ck_assert_uint_eq(store_count(rig.store, XDS_LISTENER), 1);
     loop_for(rig.loop, 20);
     ck_assert_ptr_nonnull(xds_rig_listener(&rig, "public/http"));
+    xds_rig_done(&rig);
+}
+END_TEST
+
+static void count_views(const struct store_view *view, void *arg)
+{
+    (void)view;
+    ++*(unsigned *)arg;
+}
+
+START_TEST(what_was_never_accepted_is_forgotten_and_what_was_stays)
+{
+    start_live();
+    struct errmsg msg;
+    ck_assert_int_ne(xds_rig_put(&rig, XDS_CLUSTER, "bad", "1", "name: worse\n", &msg), 0);
+    ck_assert_int_ne(xds_rig_put(&rig, XDS_CLUSTER, "users", "9", "name: other\n", &msg), 0);
+    unsigned views = 0;
+    store_visit(rig.store, XDS_CLUSTER, count_views, &views);
+    ck_assert_uint_eq(views, 2);
+    store_forget_refused(rig.store);
+    views = 0;
+    store_visit(rig.store, XDS_CLUSTER, count_views, &views);
+    ck_assert_uint_eq(views, 1);
+    struct store_view view = {.is_static = false};
+    store_visit(rig.store, XDS_CLUSTER, find_error, &view);
+    ck_assert_uint_gt(view.error.len, 0); /* of a version after the live one */
+    loop_for(rig.loop, 20);
+    ck_assert_ptr_nonnull(xds_rig_cluster(&rig, "users"));
     xds_rig_done(&rig);
 }
 END_TEST
@@ -639,9 +667,10 @@ TEST_MAIN("store", the_first_publish_waits_until_everything_is_complete,
           a_refused_update_leaves_the_version_before_and_its_sentence,
           a_port_that_is_taken_is_refused_and_tried_again,
           a_port_that_was_lost_before_the_listener_went_live_is_told,
-          a_listener_without_its_port_can_be_forgotten, two_listeners_cannot_have_one_address,
-          static_resources_cannot_be_replaced, the_start_does_not_wait_for_ever,
-          resources_nobody_asked_for_are_dropped,
+          a_listener_without_its_port_can_be_forgotten,
+          what_was_never_accepted_is_forgotten_and_what_was_stays,
+          two_listeners_cannot_have_one_address, static_resources_cannot_be_replaced,
+          the_start_does_not_wait_for_ever, resources_nobody_asked_for_are_dropped,
           endpoints_that_are_sent_again_before_their_cluster_make_it_live_at_once,
           endpoints_that_were_removed_meanwhile_are_asked_for_again,
           what_nobody_names_is_dropped_after_a_while,
