@@ -47,6 +47,9 @@ static int refuse_what_is_missing(struct decoder *decoder)
                           message->transport_socket
                               ? any_type(message->transport_socket->typed_config)
                               : "transport_socket_matches");
+    if (message->circuit_breakers && message->circuit_breakers->n_per_host_thresholds)
+        return errmsg_set(decoder->msg, ERR_UNSUPPORTED,
+                          "circuit_breakers.per_host_thresholds: are not supported");
     if (message->http2_protocol_options)
         return errmsg_set(decoder->msg, ERR_UNSUPPORTED,
                           "http2_protocol_options: HTTP/2 to endpoints is not supported");

@@ -128,6 +128,8 @@ int read_endpoints(const load_assignment *message, const char *path, struct dns_
     if (count > HOSTS_MAX)
         return errmsg_set(msg, ERR_TOO_LARGE, "%sendpoints: %zu endpoints are more than %d", path,
                           count, HOSTS_MAX);
+    if (message->policy && message->policy->n_drop_overloads)
+        return errmsg_set(msg, ERR_UNSUPPORTED, "%spolicy.drop_overloads: is not supported", path);
     struct endpoints_config *endpoints = endpoints_config_new();
     endpoints->hosts = arena_alloc_array(&endpoints->arena, count, sizeof *endpoints->hosts);
     endpoints->name = arena_copy_str(&endpoints->arena, str_from(message->cluster_name));

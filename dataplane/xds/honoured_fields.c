@@ -63,7 +63,7 @@ const struct honoured_row honoured_rows[] = {
      "eds_config service_name"},
     {&envoy__config__cluster__v3__cluster__common_lb_config__descriptor, "healthy_panic_threshold"},
     {&envoy__config__cluster__v3__cluster__least_request_lb_config__descriptor, "choice_count"},
-    {&envoy__config__cluster__v3__circuit_breakers__descriptor, "thresholds"},
+    {&envoy__config__cluster__v3__circuit_breakers__descriptor, "thresholds per_host_thresholds"},
     {&envoy__config__cluster__v3__circuit_breakers__thresholds__descriptor,
      "priority max_connections max_pending_requests max_requests max_retries"},
     {&envoy__config__cluster__v3__outlier_detection__descriptor,
@@ -87,7 +87,9 @@ const struct honoured_row honoured_rows[] = {
     {&envoy__extensions__upstreams__http__v3__http_protocol_options__descriptor,
      "common_http_protocol_options explicit_http_config use_downstream_protocol_config "
      "auto_config http_filters"},
-    {&envoy__config__endpoint__v3__cluster_load_assignment__descriptor, "cluster_name endpoints"},
+    {&envoy__config__endpoint__v3__cluster_load_assignment__descriptor,
+     "cluster_name endpoints policy"},
+    {&envoy__config__endpoint__v3__cluster_load_assignment__policy__descriptor, "drop_overloads"},
     {&envoy__config__endpoint__v3__locality_lb_endpoints__descriptor,
      "locality lb_endpoints load_balancing_weight priority load_balancer_endpoints "
      "leds_cluster_locality_config metadata"},

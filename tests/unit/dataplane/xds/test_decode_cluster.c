@@ -224,6 +224,11 @@ START_TEST(what_cannot_be_run_is_refused_by_name)
          "cluster users: transport_socket: type "
          "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext is not supported; "
          "supported: raw_buffer"},
+        {"name: users\ncircuit_breakers: {per_host_thresholds: [{max_connections: 1}]}\n",
+         "cluster users: circuit_breakers.per_host_thresholds: are not supported"},
+        {"name: users\nload_assignment: {cluster_name: users, policy: {drop_overloads: [{category: "
+         "x}]}}\n",
+         "cluster users: load_assignment.policy.drop_overloads: is not supported"},
         {"name: users\nhttp2_protocol_options: {}\n",
          "cluster users: http2_protocol_options: HTTP/2 to endpoints is not supported"},
         {"name: users\nconnect_timeout: 0s\n", "cluster users: connect_timeout: must be over 0"},
