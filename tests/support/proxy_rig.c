@@ -44,11 +44,26 @@ static void set_address(struct arena *arena, struct address *address, uint16_t p
     address->text = str_from(arena_printf(arena, "127.0.0.1:%u", port));
 }
 
+static bool can_bind(uint16_t port)
+{
+    struct sockaddr_in address = loopback(port);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int err = bind(fd, (struct sockaddr *)&address, sizeof address);
+    close(fd);
+    return err == 0;
+}
+
+/* A port nobody has now, below those that the kernel gives to connections: one of another test that
+ * runs at the same time could take it before the proxy listens there. */
 static uint16_t free_port(void)
 {
-    struct rig_server server = rig_listen();
-    close(server.fd);
-    return server.port;
+    for (;;) {
+        struct rig_server server = rig_listen();
+        close(server.fd);
+        uint16_t port = (uint16_t)(10000 + server.port % 20000);
+        if (can_bind(port))
+            return port;
+    }
 }
 
 struct proxy_rig *proxy_rig_new(uint32_t workers)
