@@ -8,7 +8,7 @@
 #include "dataplane/xds/ignored_fields.h"
 #include "dataplane/xds/store.h"
 
-enum { XDS_RIG_LINGER_MS = 100, XDS_RIG_HOLD_MS = 300 };
+enum { XDS_RIG_LINGER_MS = 500, XDS_RIG_HOLD_MS = 1500 };
 
 struct xds_rig {
     struct loop *loop;
