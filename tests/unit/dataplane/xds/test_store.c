@@ -173,10 +173,10 @@ START_TEST(a_cluster_goes_live_without_endpoints_after_its_fetch_timeout)
     xds_rig_put_ok(&rig, XDS_CLUSTER, "slow", "1",
                    "name: slow\n"
                    "type: EDS\n"
-                   "eds_cluster_config: {eds_config: {ads: {}, initial_fetch_timeout: 0.05s}}\n");
+                   "eds_cluster_config: {eds_config: {ads: {}, initial_fetch_timeout: 0.5s}}\n");
     loop_for(rig.loop, 20);
     ck_assert_ptr_null(xds_rig_cluster(&rig, "slow"));
-    loop_for(rig.loop, 80);
+    loop_for(rig.loop, 600);
     ck_assert_ptr_nonnull(xds_rig_cluster(&rig, "slow"));
     ck_assert_ptr_null(xds_rig_cluster(&rig, "slow")->endpoints);
     put_endpoints("slow", 9003);
@@ -399,7 +399,7 @@ END_TEST
 
 START_TEST(the_start_does_not_wait_for_ever)
 {
-    open_rig(true, 50);
+    open_rig(true, 500);
     put_cluster("users", "1", "");
     loop_for(rig.loop, 20);
     ck_assert_uint_eq(rig.publishes, 0);
@@ -522,11 +522,11 @@ START_TEST(routes_do_not_wait_longer_than_their_cluster)
     xds_rig_put_ok(&rig, XDS_CLUSTER, "slow", "1",
                    "name: slow\n"
                    "type: EDS\n"
-                   "eds_cluster_config: {eds_config: {ads: {}, initial_fetch_timeout: 0.05s}}\n");
+                   "eds_cluster_config: {eds_config: {ads: {}, initial_fetch_timeout: 0.5s}}\n");
     put_routes("public", "slow");
     loop_for(rig.loop, 20);
     ck_assert_ptr_eq(xds_rig_listener(&rig, "public/http")->routes, before);
-    loop_for(rig.loop, 80);
+    loop_for(rig.loop, 600);
     ck_assert_ptr_ne(xds_rig_listener(&rig, "public/http")->routes, before);
     xds_rig_done(&rig);
 }
@@ -566,7 +566,7 @@ START_TEST(a_new_listener_never_goes_live_without_the_routes_that_are_there)
         "http_connection_manager.v3.HttpConnectionManager\n"
         "      stat_prefix: test\n"
         "      rds: {route_config_name: public, config_source: {ads: {}, "
-        "initial_fetch_timeout: 0.05s}}\n"
+        "initial_fetch_timeout: 0.5s}}\n"
         "      http_filters:\n"
         "      - name: envoy.filters.http.router\n"
         "        typed_config: {\"@type\": type.googleapis.com/envoy.extensions.filters.http."
@@ -577,7 +577,7 @@ START_TEST(a_new_listener_never_goes_live_without_the_routes_that_are_there)
     store_end_init(rig.store);
     loop_for(rig.loop, 20);
     ck_assert_ptr_null(xds_rig_listener(&rig, "public/http"));
-    loop_for(rig.loop, 80); /* its time is over, that of the routes is not */
+    loop_for(rig.loop, 600); /* its time is over, that of the routes is not */
     ck_assert_ptr_nonnull(xds_rig_listener(&rig, "public/http"));
     ck_assert_ptr_nonnull(xds_rig_listener(&rig, "public/http")->routes);
     xds_rig_done(&rig);
