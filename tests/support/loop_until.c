@@ -1,8 +1,11 @@
 #include "tests/support/loop_until.h"
 
 #include "common/base/clock.h"
+#include "tests/support/clock.h"
 
 #include <event2/event.h>
+
+enum { SETTLING_TURNS = 10 };
 
 static void on_tick(struct loop_timer *timer)
 {
@@ -11,6 +14,7 @@ static void on_tick(struct loop_timer *timer)
 
 bool loop_until(struct loop *loop, int timeout_ms, loop_condition_fn *condition, void *arg)
 {
+    clock_be_patient();
     uint64_t end_ms = clock_monotonic_ms() + (uint64_t)timeout_ms;
     struct loop_timer tick;
     loop_timer_init(&tick, loop, on_tick);
@@ -37,4 +41,7 @@ void loop_for(struct loop *loop, int duration_ms)
 {
     bool never = false;
     loop_until_flag(loop, duration_ms, &never);
+    /* What became due in the last turn has its consequences, too. */
+    for (int i = 0; i < SETTLING_TURNS; i++)
+        event_base_loop(loop_event_base(loop), EVLOOP_NONBLOCK);
 }

@@ -9,6 +9,11 @@
 #include <check.h>
 #include <stdlib.h>
 
+/* Check notes each assertion that holds by writing to a pipe, to name the last one before a crash.
+ * A sanitizer's stack names the crash itself, and tests that assert by the million are many times
+ * faster without. */
+#define _mark_point(file, line) ((void)0)
+
 #define ck_assert_str_eq_len(s, expected)                                                          \
     do {                                                                                           \
         ck_assert_uint_eq((s).len, strlen(expected));                                              \
