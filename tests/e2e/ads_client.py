@@ -121,7 +121,7 @@ class Stream:
         self.is_first = False
         self.outgoing.put(request)
 
-    def receive(self, timeout=5):
+    def receive(self, timeout=60):
         """The next response; None where the stream ended well; raises its error otherwise."""
         response = self.incoming.get(timeout=timeout)
         if isinstance(response, grpc.RpcError):

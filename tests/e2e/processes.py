@@ -19,44 +19,43 @@ import urllib.request
 TOP = pathlib.Path(__file__).resolve().parents[2]
 BIN = TOP / "build/release/bin"
 PR_SET_PDEATHSIG = 1
+# For what happens at once on a machine that has nothing else to do: a limit only for what never does.
+WAIT_SECONDS = 90
 _libc = ctypes.CDLL(None)
-_handed_out = set()
+_reservations = []
 # Never through a proxy that the environment names: everything here is on loopback.
 _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def free_port():
-    """A port nobody listens on now and that no other call has handed out."""
-    while True:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        # Below the ephemeral range, so that no outgoing connection takes it meanwhile.
-        port = 10000 + port % 20000
-        if port in _handed_out:
-            continue
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-        _handed_out.add(port)
-        return port
+    """A port nobody listens on. Until this process ends the kernel gives it to nobody who asks for
+    any port, outgoing connections included; who binds to it by number, with SO_REUSEADDR as servers
+    do, gets it, also again after a restart. So tests that run side by side never meet."""
+    reservation = socket.socket()
+    reservation.bind(("127.0.0.1", 0))
+    # Only now: the port itself must be one that nobody has.
+    reservation.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    _reservations.append(reservation)
+    return reservation.getsockname()[1]
 
 
-def wait_until(condition, what, seconds=15, every=0.02):
-    """Returns the first true value of condition(); fails with what after so many seconds."""
+def wait_until(condition, what, seconds=WAIT_SECONDS, every=0.02):
+    """Returns the first true value of condition(); fails with what after so many seconds. That nobody
+    answers, or not to the end, is one more way of not being true yet."""
     deadline = time.monotonic() + seconds
     while True:
-        value = condition()
+        try:
+            value = last = condition()
+        except (OSError, EOFError) as error:
+            value, last = None, error
         if value:
             return value
         if time.monotonic() > deadline:
-            raise AssertionError(f"waited {seconds} s in vain for: {what}")
+            raise AssertionError(f"waited {seconds} s in vain for: {what} (last: {last!r})")
         time.sleep(every)
 
 
-def http_get(port, path, method="GET", timeout=5):
+def http_get(port, path, method="GET", timeout=30):
     """(status, text) of a request to an admin port; (0, reason) where nobody answers."""
     request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", method=method)
     try:
@@ -102,7 +101,7 @@ class Process:
             self.child.kill()
             self.child.wait()
 
-    def stop(self, seconds=15):
+    def stop(self, seconds=WAIT_SECONDS):
         """Asks, waits, and insists; returns the exit status."""
         if self.child is None:
             return None
@@ -142,10 +141,10 @@ class Etcd(Process):
 
     def start(self):
         super().start()
-        wait_until(lambda: http_get(self.port, "/health")[0] == 200, "etcd's health", 30)
+        wait_until(lambda: http_get(self.port, "/health")[0] == 200, "etcd's health")
         return self
 
-    def call(self, method, body, timeout=10):
+    def call(self, method, body, timeout=60):
         request = urllib.request.Request(f"http://127.0.0.1:{self.port}/v3/{method}",
                                          json.dumps(body).encode(), method="POST")
         with _direct.open(request, timeout=timeout) as answer:
@@ -262,7 +261,7 @@ class Envoy(Process):
     def start(self, wait=True):
         super().start()
         if wait:
-            wait_until(lambda: http_get(self.admin_port, "/ready")[0] == 200, "Envoy ready", 30)
+            wait_until(lambda: http_get(self.admin_port, "/ready")[0] == 200, "Envoy ready")
         return self
 
 

@@ -22,7 +22,7 @@ class Answer:
 
 
 class Connection:
-    def __init__(self, port, timeout=5):
+    def __init__(self, port, timeout=60):
         self.socket = socket.create_connection(("127.0.0.1", port), timeout)
         self.socket.settimeout(timeout)
         self.pending = b""
@@ -94,7 +94,7 @@ class Connection:
             answer.body, self.pending = self.pending, b""
         return answer
 
-    def is_closed(self, within=2):
+    def is_closed(self, within=60):
         """Whether the peer closes within so many seconds, sending nothing more."""
         self.socket.settimeout(within)
         try:
@@ -116,8 +116,11 @@ def build(method, target, headers=(), body=b"", host="example.com"):
     return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + body
 
 
-def fetch(port, target, method="GET", headers=(), body=b"", host="example.com", timeout=5):
-    """One request on a connection of its own."""
+def fetch(port, target, method="GET", headers=(), body=b"", host="example.com", timeout=60):
+    """One request on a connection of its own; EOFError where it is closed without an answer."""
     with Connection(port, timeout) as connection:
         connection.send(build(method, target, [*headers, ("Connection", "close")], body, host))
-        return connection.answer(method)
+        answer = connection.answer(method)
+    if answer is None:
+        raise EOFError("closed without an answer")
+    return answer

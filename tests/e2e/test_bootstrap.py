@@ -56,7 +56,7 @@ GROUND = dict(admin=1, port=2, backend=3, log="/dev/null")
 
 def run(*arguments):
     return subprocess.run([BIN / "weir-proxy", *map(str, arguments)], capture_output=True, text=True,
-                          timeout=20)
+                          timeout=60)
 
 
 def test_a_static_bootstrap_is_served_and_logged(stack, tmp_path):

@@ -14,6 +14,7 @@ class Bed:
 
     def __init__(self, stack):
         self.ports = {"weir": free_port(), "envoy": free_port()}
+        self.settled = 0
         self.a, self.b = stack.backend("a"), stack.backend("b")
         self.etcd = stack.etcd()
         self.etcd.put_all({
@@ -36,10 +37,17 @@ class Bed:
             route["backends"] = [{"service": service}]
         return route
 
-    def everywhere(self, what, check, seconds=10):
+    def everywhere(self, what, check):
         """Waits until check(port) holds through both data planes."""
         for name, port in self.ports.items():
-            wait_until(lambda: check(port), f"{what} through {name}", seconds)
+            wait_until(lambda: check(port), f"{what} through {name}")
+
+    def settle(self):
+        """Waits until everything put so far is in use: what is put later is not used earlier."""
+        self.settled += 1
+        route = f"/settled/{self.settled}"
+        self.etcd.put("routes/settled", self.route(route, direct_response={"status": 204}))
+        self.everywhere("a later route", lambda port: fetch(port, route).status == 204)
 
     def status(self, target, **request):
         return {name: fetch(port, target, **request).status for name, port in self.ports.items()}
@@ -137,7 +145,7 @@ def trip(bed, port):
 
 
 def test_a_breaker_put_changed_and_deleted(bed):
-    bed.etcd.put_all({"services/cb": breaker(bed, consecutive_failures=3, open_for="2s"),
+    bed.etcd.put_all({"services/cb": breaker(bed, consecutive_failures=3, open_for="5s"),
                       "routes/cb": bed.route("/cb", "cb")})
     bed.everywhere("the service", lambda port: fetch(port, "/cb").status == 200)
     for name, port in bed.ports.items():
@@ -146,10 +154,10 @@ def test_a_breaker_put_changed_and_deleted(bed):
         answer = fetch(port, "/cb")
         assert answer.status == 503 and answer.header("x-backend") is None
         if name == "weir":
-            assert 1 <= int(answer.header("retry-after")) <= 2
+            assert 1 <= int(answer.header("retry-after")) <= 5
     bed.everywhere("the breaker to close again", lambda port: fetch(port, "/cb").status == 200)
-    bed.etcd.put("services/cb", breaker(bed, consecutive_failures=5, open_for="2s"))
-    time.sleep(1)
+    bed.etcd.put("services/cb", breaker(bed, consecutive_failures=5, open_for="5s"))
+    bed.settle()
     assert trip(bed, bed.ports["weir"]) == 5
     bed.etcd.put("services/cb", {"endpoints": [{"address": f"127.0.0.1:{bed.a.port}"}]})
     bed.everywhere("no breaker any more", lambda port: fetch(port, "/cb").status == 200)
@@ -159,18 +167,18 @@ def test_a_breaker_put_changed_and_deleted(bed):
 
 
 def test_half_open_lets_one_request_try_and_a_failure_opens_again(bed):
-    bed.etcd.put_all({"services/ho": breaker(bed, consecutive_failures=2, open_for="1s"),
+    bed.etcd.put_all({"services/ho": breaker(bed, consecutive_failures=2, open_for="4s"),
                       "routes/ho": bed.route("/cb", "ho")})
     port = bed.ports["weir"]
     wait_until(lambda: fetch(port, "/cb").status == 200, "the service")
     assert trip(bed, port) == 2
     assert "state::open" in _clusters(bed, "ho")
-    time.sleep(1.2)
+    time.sleep(4.2)
     before = bed.a.count()
     assert fetch(port, "/cb?status=500").header("x-backend") == "a"
     assert fetch(port, "/cb").header("x-backend") is None
     assert bed.a.count() - before == 1
-    time.sleep(1.2)
+    time.sleep(4.2)
     assert fetch(port, "/cb").status == 200 and fetch(port, "/cb").status == 200
     assert "state::closed" in _clusters(bed, "ho")
     bed.etcd.delete("routes/ho")
@@ -185,10 +193,13 @@ def _clusters(bed, name):
 def test_a_leased_endpoint_comes_and_goes_with_its_lease(bed):
     bed.etcd.put_all({"services/leased": {}, "routes/leased": bed.route("/leased", "leased")})
     bed.everywhere("no endpoint", lambda port: fetch(port, "/leased").status == 503)
-    lease = bed.etcd.call("lease/grant", {"TTL": 2})["ID"]
+    lease = bed.etcd.call("lease/grant", {"TTL": 5})["ID"]
     bed.etcd.call("kv/put", {"key": bed.etcd._b64("/weir/v1/endpoints/leased/i-1"), "lease": lease,
                              "value": bed.etcd._b64(f'{{"address":"127.0.0.1:{bed.a.port}"}}')})
-    bed.everywhere("the endpoint", lambda port: fetch(port, "/leased").status == 200)
+    def is_reached(port):
+        bed.etcd.call("lease/keepalive", {"ID": lease})
+        return fetch(port, "/leased").status == 200
+    bed.everywhere("the endpoint", is_reached)
     bed.everywhere("the lease to end", lambda port: fetch(port, "/leased").status == 503)
     bed.etcd.delete("routes/leased")
 

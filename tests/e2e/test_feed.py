@@ -64,9 +64,9 @@ def test_the_example_serves_all_four_types(tmp_path):
 GRPC_CLIENT = """
 import grpc, sys
 with grpc.insecure_channel("xds:///greeter.example.com") as channel:
-    grpc.channel_ready_future(channel).result(timeout=15)
+    grpc.channel_ready_future(channel).result(timeout=60)
     call = channel.unary_unary("/test.Echo/Say", lambda b: b, lambda b: b)
-    print(call(b"hello", timeout=10).decode())
+    print(call(b"hello", timeout=60).decode())
 """
 
 
@@ -96,7 +96,7 @@ def test_grpc_resolves_and_calls_through_its_own_xds_client(stack, tmp_path):
                              "channel_creds": [{"type": "insecure"}], "server_features": ["xds_v3"]}],
             "node": {"id": "grpc-client", "cluster": "inner"}}))
         result = subprocess.run(
-            ["/usr/bin/python3", "-c", GRPC_CLIENT], capture_output=True, text=True, timeout=60,
+            ["/usr/bin/python3", "-c", GRPC_CLIENT], capture_output=True, text=True, timeout=150,
             env={"GRPC_XDS_BOOTSTRAP": str(bootstrap), "PATH": "/usr/bin", "no_proxy": "*"})
         assert result.returncode == 0, result.stderr
         assert result.stdout.strip() == "hello from afar"

@@ -3,8 +3,8 @@
 import os
 import re
 import signal
+import socket
 import subprocess
-import time
 
 import pytest
 
@@ -18,7 +18,6 @@ class QuickStart:
     def __init__(self, folder, source):
         self.ports = {name: str(free_port()) for name in NAMES}
         self.output = folder / "make-run.out"
-        self.began = time.monotonic()
         with open(self.output, "wb") as out:
             self.child = subprocess.Popen(
                 ["deploy/run"], cwd=TOP, stdout=out, stderr=out, start_new_session=True,
@@ -29,14 +28,47 @@ class QuickStart:
 
     def wait(self):
         wait_until(lambda: "Ctrl-C stops everything" in self.text() or self.child.poll() is not None,
-                   "the quick start", 30)
+                   "the quick start")
         assert self.child.poll() is None, self.text()
-        self.seconds = time.monotonic() - self.began
 
     def stop(self):
         if self.child.poll() is None:
             self.child.send_signal(signal.SIGINT)
-        self.child.wait(20)
+        self.child.wait(60)
+
+
+# What a line of the text promises: (a piece of the line, a pattern of what it prints). Lines that are
+# not here change something, and are only to succeed.
+PROMISES = [
+    ("for i in 1 2 3 4", r"429"),
+    ("/orders", r"^HTTP/1.1 200 OK"),
+    ("x-api-key: s3cret' http", r"^HTTP/1.1 200 OK(.|\n)*x-weir-consumer"),
+    ("needs a key", r"^HTTP/1.1 401 Unauthorized"),
+    ("get /weir/status", r"match\.path\.prefix"),
+    ("curl -i http://127.0.0.1:{GATEWAY_PORT}/hello", r"^HTTP/1.1 200 OK(.|\n)*\nhello$"),
+    ("/clusters", r"^users::127.0.0.1:\d+::"),
+    ("/stats/prometheus", r"^envoy_\w+\{"),
+    ("/config_dump", r"^\{"),
+]
+CHANGES = ("export ", "printf ", "etcdctl put", "etcdctl del")
+
+
+def run_as_printed(lines, ports):
+    """Runs the lines in order; what one prints may become true a moment later (policy is live when the
+    proxy has it), so a line that promises something is repeated until it keeps its promise."""
+    exports = ""
+    for line in lines:
+        promise = next((pattern for piece, pattern in PROMISES if piece.format(**ports) in line), None)
+        assert promise or line.startswith(CHANGES), f"nobody knows what to expect of: {line}"
+
+        def done():
+            result = subprocess.run(["bash", "-c", exports + line], capture_output=True, text=True,
+                                    cwd=TOP, timeout=60)
+            assert result.returncode == 0, f"{line}\n{result.stdout}{result.stderr}"
+            return not promise or re.search(promise, result.stdout.replace("\r", "").strip(), re.M)
+        wait_until(done, f"{line} to print {promise}")
+        if line.startswith("export "):
+            exports += line + "\n"
 
 
 @pytest.mark.parametrize("source", ["etcd", "dir"])
@@ -48,23 +80,7 @@ def test_what_it_prints_works_as_printed_twice_in_a_row(tmp_path, source):
             lines = [line.strip() for line in quick_start.text().splitlines()
                      if re.match(r"  (curl|etcdctl|export|for|printf) ", line)]
             assert len(lines) >= 8
-            # one shell, so that the export holds; a moment after each change
-            script = "set -e\ncd " + str(TOP) + "\n" + "\n".join(
-                f"echo '>>> {index}'\n{re.sub('#.*', '', line)}\nsleep 0.3"
-                for index, line in enumerate(lines))
-            result = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=60)
-            assert result.returncode == 0, result.stdout + result.stderr
-            answers = result.stdout.split(">>> ")[1:]
-            by_line = dict(zip(lines, answers))
-            assert "200 OK" in next(a for l, a in by_line.items() if "/orders" in l)
-            assert "401 Unauthorized" in next(
-                a for l, a in by_line.items() if l.endswith("a key") and "s3cret" not in l)
-            assert "200 OK" in next(a for l, a in by_line.items() if "s3cret" in l and "curl -i" in l)
-            assert "hello" in next(a for l, a in by_line.items() if l.endswith("/hello") and "curl" in l)
-            if source == "etcd":
-                codes = next(a for l, a in by_line.items() if l.startswith("for ")).split()
-                assert codes.count("429") >= 1, codes
-                assert "match.path.prefix" in next(a for l, a in by_line.items() if "get /weir/status" in l)
+            run_as_printed(lines, quick_start.ports)
         finally:
             quick_start.stop()
         assert quick_start.child.returncode == 0, quick_start.text()
@@ -72,12 +88,46 @@ def test_what_it_prints_works_as_printed_twice_in_a_row(tmp_path, source):
             assert http_get(port, "/")[0] == 0, f"{name} is still open after Ctrl-C"
 
 
+def code_blocks(text):
+    """The indented blocks of a Markdown text, each a list of lines."""
+    blocks = re.findall(r"(?:^    .*\n)+", text, re.M)
+    return [[line.strip() for line in block.splitlines()] for block in blocks]
+
+
+# The other commands of the README, and where they run.
+RUN_ELSEWHERE = {
+    "make run": "deploy/run is what it starts, above",
+    "make test": "runs this test",
+    "make check": "the first part of make test",
+    "make bench": "takes half an hour and packages of its own; beside the tests by nature",
+    "make fuzz": "make test runs the same targets for 10 s each",
+}
+
+
+def test_every_command_of_the_readme_runs_or_says_where(tmp_path):
+    blocks = code_blocks((TOP / "README.md").read_text())
+    commands = [re.sub(r"\s+#.*", "", line) for block in blocks for line in block]
+    makes = [command for command in commands if command.startswith("make ")]
+    assert set(makes) == set(RUN_ELSEWHERE)
+    for command in makes:
+        assert re.search(f"^{command.split()[1]}:", (TOP / "Makefile").read_text(), re.M), command
+    quick_start = QuickStart(tmp_path, "etcd")
+    try:
+        quick_start.wait()
+        rest = [command.replace(":8080/", f":{quick_start.ports['GATEWAY_PORT']}/")
+                for command in commands if command not in makes]
+        assert len(rest) >= 4
+        run_as_printed(["export ETCDCTL_ENDPOINTS=127.0.0.1:" + quick_start.ports["ETCD_PORT"], *rest],
+                       quick_start.ports)
+    finally:
+        quick_start.stop()
+
+
 def test_a_taken_port_is_named_before_anything_starts(tmp_path):
-    import socket
     with socket.create_server(("127.0.0.1", 0)) as other:
         ports = {name: str(free_port()) for name in NAMES}
         ports["XDS_PORT"] = str(other.getsockname()[1])
-        result = subprocess.run(["deploy/run"], cwd=TOP, capture_output=True, text=True, timeout=20,
+        result = subprocess.run(["deploy/run"], cwd=TOP, capture_output=True, text=True, timeout=60,
                                 env={**os.environ, **ports, "WEIR_DATA": str(tmp_path)})
     assert result.returncode != 0
     assert "XDS_PORT" in result.stderr and ports["XDS_PORT"] in result.stderr

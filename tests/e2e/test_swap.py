@@ -24,7 +24,8 @@ def test_five_hundred_changes_fail_no_request(stack):
     proxy = stack.proxy(control, "public")
     wait_until(lambda: fetch(port, "/").status == 200, "the first answer")
 
-    wrk = subprocess.Popen(["wrk", "-t1", "-c64", "-d60s", f"http://127.0.0.1:{port}/"],
+    wrk = subprocess.Popen(["wrk", "-t1", "-c64", "-d120s", "--timeout", "60s",
+                            f"http://127.0.0.1:{port}/"],
                            stdout=subprocess.PIPE, text=True)
     try:
         half = None

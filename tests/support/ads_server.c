@@ -1,5 +1,6 @@
 #include "tests/support/ads_server.h"
 
+#include "tests/support/port.h"
 #include "tests/support/test.h"
 
 #include <stdio.h>
@@ -60,7 +61,7 @@ void ads_server_start_with(struct ads_server *server, struct rpc_runtime *runtim
                      "/envoy.service.discovery.v3.AggregatedDiscoveryService/"
                      "DeltaAggregatedResources",
                      on_accept, server);
-    snprintf(address, sizeof address, "127.0.0.1:%u", port);
+    snprintf(address, sizeof address, "127.0.0.1:%u", port ? port : reserve_port());
     int err = rpc_server_listen(server->server, address, server->credentials, &server->port, &msg);
     ck_assert_msg(err == 0, "%s", msg.text);
     rpc_server_start(server->server);

@@ -2,6 +2,7 @@
 
 #include "common/base/arena.h"
 #include "tests/support/loop_until.h"
+#include "tests/support/port.h"
 #include "tests/support/test.h"
 
 #include <arpa/inet.h>
@@ -98,17 +99,6 @@ static void keep(const struct etcd_server *server, const char *const *extra, int
 
 /* --- the test's side -------------------------------------------------------------------------- */
 
-static uint16_t free_port(void)
-{
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t len = sizeof address;
-    ck_assert_int_eq(bind(fd, (struct sockaddr *)&address, len), 0);
-    ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&address, &len), 0);
-    close(fd);
-    return ntohs(address.sin_port);
-}
-
 static void wait_for_port(uint16_t port)
 {
     struct sockaddr_in address = {
@@ -135,8 +125,8 @@ void etcd_server_start(struct etcd_server *server, const char *const *extra)
 {
     *server = (struct etcd_server){.directory = "/tmp/weir-etcd-XXXXXX"};
     ck_assert_ptr_nonnull(mkdtemp(server->directory));
-    server->port = free_port();
-    server->peer_port = free_port();
+    server->port = reserve_port();
+    server->peer_port = reserve_port();
     bool is_tls = false;
     for (size_t i = 0; extra && extra[i]; i++)
         is_tls |= strcmp(extra[i], "--cert-file") == 0;

@@ -11,6 +11,7 @@
 #include "dataplane/upstream/load_balancer.h"
 #include "dataplane/upstream/outlier.h"
 #include "tests/support/loop_until.h"
+#include "tests/support/port.h"
 #include "tests/support/test.h"
 
 #include <arpa/inet.h>
@@ -44,28 +45,6 @@ static void set_address(struct arena *arena, struct address *address, uint16_t p
     address->text = str_from(arena_printf(arena, "127.0.0.1:%u", port));
 }
 
-static bool can_bind(uint16_t port)
-{
-    struct sockaddr_in address = loopback(port);
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    int err = bind(fd, (struct sockaddr *)&address, sizeof address);
-    close(fd);
-    return err == 0;
-}
-
-/* A port nobody has now, below those that the kernel gives to connections: one of another test that
- * runs at the same time could take it before the proxy listens there. */
-static uint16_t free_port(void)
-{
-    for (;;) {
-        struct rig_server server = rig_listen();
-        close(server.fd);
-        uint16_t port = (uint16_t)(10000 + server.port % 20000);
-        if (can_bind(port))
-            return port;
-    }
-}
-
 struct proxy_rig *proxy_rig_new(uint32_t workers)
 {
     struct proxy_rig *rig = MEM_NEW(struct proxy_rig);
@@ -74,7 +53,7 @@ struct proxy_rig *proxy_rig_new(uint32_t workers)
     rig->cluster_slots = name_slots_new();
     rig->filter_slots = name_slots_new();
     rig->workers = workers;
-    rig->port = free_port();
+    rig->port = reserve_port();
     struct worker_pool_options options = {.workers = workers, .main_loop = rig->main_loop};
     rig->pool = worker_pool_new(&options);
     return rig;

@@ -1,6 +1,7 @@
 #include "tests/support/rpc_rig.h"
 
 #include "tests/support/loop_until.h"
+#include "tests/support/port.h"
 #include "tests/support/test.h"
 
 #include <stdio.h>
@@ -64,7 +65,7 @@ void rpc_rig_init(struct rpc_rig *rig)
 void rpc_rig_serve(struct rpc_rig *rig, uint16_t port, struct rpc_credentials *credentials)
 {
     char address[32];
-    snprintf(address, sizeof address, "127.0.0.1:%u", port);
+    snprintf(address, sizeof address, "127.0.0.1:%u", port ? port : reserve_port());
     rig->server = rpc_server_new(rig->runtime, &rig->server_options);
     rpc_server_route(rig->server, RPC_RIG_ECHO, on_accept, rig);
     struct errmsg msg = {""};

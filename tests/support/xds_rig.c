@@ -135,7 +135,7 @@ static bool has_publishes(void *arg)
 bool xds_rig_wait_publishes(struct xds_rig *rig, unsigned publishes)
 {
     struct wanted_publishes wanted = {.rig = rig, .publishes = publishes};
-    return loop_until(rig->loop, 2000, has_publishes, &wanted);
+    return loop_until(rig->loop, 10000, has_publishes, &wanted);
 }
 
 const struct config_listener *xds_rig_listener(const struct xds_rig *rig, const char *name)

@@ -41,7 +41,7 @@ int xds_rig_put(struct xds_rig *rig, enum xds_type type, const char *name, const
 /* The same, and fails the test where it is refused. */
 void xds_rig_put_ok(struct xds_rig *rig, enum xds_type type, const char *name, const char *version,
                     const char *yaml);
-/* Runs the loop until so many publishes have been made; false after 2 s. */
+/* Runs the loop until so many publishes have been made; false after 10 s. */
 bool xds_rig_wait_publishes(struct xds_rig *rig, unsigned publishes);
 /* Parts of the configuration published last; NULL where it has none of that name. */
 const struct config_listener *xds_rig_listener(const struct xds_rig *rig, const char *name);

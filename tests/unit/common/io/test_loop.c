@@ -97,11 +97,11 @@ START_TEST(a_timer_may_be_started_again_while_it_runs_and_in_its_callback)
     struct loop *loop = loop_new();
     struct test_timer moved = {0}, repeated = {.restarts = 3};
     start(&moved, loop, 1, 5);
-    loop_timer_start(&moved.timer, 40);
-    moved.due_ms = clock_monotonic_ms() + 20;
-    loop_timer_start(&moved.timer, 20);
+    loop_timer_start(&moved.timer, 4000);
+    moved.due_ms = clock_monotonic_ms() + 1000;
+    loop_timer_start(&moved.timer, 1000);
     start(&repeated, loop, 2, 0);
-    run_for(loop, 80);
+    run_for(loop, 1100);
     ck_assert_int_eq(moved.fired, 1);
     ck_assert_int_eq(repeated.fired, 4);
     ck_assert_int_eq(order[4], 1);

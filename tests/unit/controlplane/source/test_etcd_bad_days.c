@@ -268,7 +268,7 @@ START_TEST(progress_moves_the_revision_to_resume_from)
     start_synced(&world);
     world.etcd.revision = 50;
     fake_etcd_send_puts(&world.etcd, NULL, 0, false);
-    loop_for(world.loop, 100);
+    loop_for(world.loop, 500);
     rpc_stream_cancel(world.etcd.watch, RPC_STATUS_UNAVAILABLE, "gone");
     source_log_wait_state(&world.log, SOURCE_DISCONNECTED, 5000);
     source_log_wait_state(&world.log, SOURCE_SYNCED, 5000);

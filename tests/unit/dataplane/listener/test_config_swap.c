@@ -68,7 +68,7 @@ static struct rig_config *config_of(struct traffic *traffic, unsigned variant)
     config->listener->request_headers_max = 50 + variant % 50;
     rig_config_routes(config, rig_routes_to_a);
     struct cluster_config *a = rig_config_cluster(config, "a", &traffic->server.port, 1);
-    a->connect_timeout_ms = 1000 + variant;
+    a->connect_timeout_ms = 20000 + variant;
     if (variant % 3 == 0)
         rig_cluster_breaker(config, a,
                             (struct breaker_config){.consecutive_failures = 5 + variant % 2,
@@ -184,7 +184,7 @@ START_TEST(a_listener_of_another_name_takes_over_the_address)
     struct traffic traffic = set_up();
     int old = rig_connect(traffic.rig);
     rig_send(old, "GET");
-    usleep(20000);
+    rig_await_http_stat(traffic.rig, offsetof(struct http_stats, downstream_cx_active), 1);
     struct rig_config *config = config_of(&traffic, 2);
     shared_state_unref(config->listener->stats);
     config->listener->stats = stats_scope_get(traffic.rig->shared, false, STR("renamed"), 2);

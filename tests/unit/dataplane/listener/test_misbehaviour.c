@@ -112,7 +112,7 @@ static void send_lines(int client, unsigned count)
 /* A long head moves from buffer to buffer as it grows, and is not parsed anew each time. */
 START_TEST(the_answer_to_a_late_head_looks_at_nothing_that_has_moved)
 {
-    struct scene scene = set_up(300, 0);
+    struct scene scene = set_up(2000, 0);
     int client = rig_connect(scene.rig);
     rig_send(client, "GET / HTTP/1.1\r\nHost: a\r\nContent-Type: application/grpc\r\n");
     send_lines(client, 10);

@@ -618,7 +618,8 @@ START_TEST(timeouts_answer_and_cut)
     struct scene scene = set_up();
     use_routes(&scene, "name: r\nvirtual_hosts: [{name: v, domains: ['*'], routes: ["
                        "{match: {prefix: /idle}, route: {cluster: a, timeout: 0s, idle_timeout: "
-                       "0.05s}}, {match: {prefix: /}, route: {cluster: a, timeout: 0.05s}}]}]\n");
+                       "0.05s}}, {match: {prefix: /cut}, route: {cluster: a, timeout: 2s}}, "
+                       "{match: {prefix: /}, route: {cluster: a, timeout: 0.05s}}]}]\n");
     int client = rig_connect(scene.rig);
     rig_send(client, get);
     int server = rig_accept(&scene.server);
@@ -628,7 +629,7 @@ START_TEST(timeouts_answer_and_cut)
     ck_assert_contains(answer, "\r\n\r\nupstream request timeout");
     rig_expect_closed(server);
     /* after the head: cut */
-    rig_send(client, get);
+    rig_send(client, "GET /cut HTTP/1.1\r\nHost: a\r\n\r\n");
     server = rig_accept(&scene.server);
     rig_read_message(server);
     rig_send(server, "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc");
@@ -654,7 +655,6 @@ START_TEST(slow_heads_and_idle_connections_are_ended)
     struct scene scene = set_up();
     struct rig_config *config = rig_config_new(scene.rig);
     config->listener->request_headers_timeout_ms = 50;
-    config->listener->idle_timeout_ms = 50;
     rig_config_routes(config, rig_routes_to_a);
     rig_publish(scene.rig, config);
     int client = rig_connect(scene.rig);
@@ -663,6 +663,10 @@ START_TEST(slow_heads_and_idle_connections_are_ended)
     ck_assert_begins(answer, "HTTP/1.1 408 ");
     ck_assert_contains(answer, "request header timeout");
     rig_expect_closed(client);
+    config = rig_config_new(scene.rig);
+    config->listener->idle_timeout_ms = 50;
+    rig_config_routes(config, rig_routes_to_a);
+    rig_publish(scene.rig, config);
     client = rig_connect(scene.rig);
     rig_expect_closed(client);
     rig_await_http_stat(scene.rig, HTTP_STAT(downstream_cx_idle_timeout), 1);
@@ -693,7 +697,7 @@ START_TEST(a_client_that_does_not_read_its_answer_is_cut)
 {
     struct scene scene = set_up();
     struct rig_config *config = rig_config_new(scene.rig);
-    config->listener->stream_idle_timeout_ms = 100;
+    config->listener->stream_idle_timeout_ms = 2000;
     config->listener->connection_buffer_bytes = 16 << 20;
     rig_config_routes(config, rig_routes_to_a);
     rig_config_cluster(config, "a", &scene.server.port, 1);

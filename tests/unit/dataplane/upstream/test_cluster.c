@@ -398,17 +398,20 @@ START_TEST(hosts_take_turns)
 }
 END_TEST
 
+static uint32_t open_for_ms; /* of breakers, and of ejections */
+
 static void with_breaker(struct rig_config *config, struct cluster_config *cluster)
 {
     rig_cluster_breaker(config, cluster,
                         (struct breaker_config){.consecutive_failures = 2,
-                                                .open_for_ms = 300,
+                                                .open_for_ms = open_for_ms,
                                                 .half_open_requests = 1,
                                                 .success_threshold = 1});
 }
 
-START_TEST(the_breaker_opens_tries_and_closes)
+START_TEST(the_breaker_opens_and_stays_open_when_published_again)
 {
+    open_for_ms = 60000;
     struct scene scene = set_up(1, with_breaker);
     int server = answer_with(&scene, -1, bad, "HTTP/1.1 500 ");
     answer_with(&scene, server, ok, "HTTP/1.1 200 ");
@@ -417,12 +420,25 @@ START_TEST(the_breaker_opens_tries_and_closes)
     const char *answer = rig_get(scene.rig, get);
     ck_assert_begins(answer, "HTTP/1.1 503 ");
     ck_assert_contains(answer, "\r\n\r\nno healthy upstream");
-    ck_assert_contains(answer, "retry-after: 1\r\n");
+    const char *retry_after = strstr(answer, "retry-after: ");
+    ck_assert_ptr_nonnull(retry_after);
+    ck_assert_int_gt(atoi(retry_after + 13), 0);
+    ck_assert_int_le(atoi(retry_after + 13), 60);
     ck_assert_uint_eq(stat_of(&scene, CLUSTER_STAT(breaker_rejected)), 1);
-    /* the same settings published again: still open */
     publish(&scene, 1, with_breaker);
     ck_assert_contains(rig_get(scene.rig, get), "no healthy upstream");
-    usleep(320000);
+    close(server);
+    tear_down(&scene);
+}
+END_TEST
+
+START_TEST(an_open_breaker_tries_and_closes)
+{
+    open_for_ms = 50;
+    struct scene scene = set_up(1, with_breaker);
+    int server = answer_with(&scene, -1, bad, "HTTP/1.1 500 ");
+    answer_with(&scene, server, bad, "HTTP/1.1 500 ");
+    usleep(70000);
     /* one may try; while it does, no other */
     int client = rig_connect(scene.rig);
     rig_send(client, get);
@@ -439,10 +455,11 @@ END_TEST
 
 START_TEST(a_client_that_leaves_is_no_failure_and_gives_the_trial_back)
 {
+    open_for_ms = 50;
     struct scene scene = set_up(1, with_breaker);
     int server = answer_with(&scene, -1, bad, "HTTP/1.1 500 ");
     answer_with(&scene, server, bad, "HTTP/1.1 500 ");
-    usleep(320000);
+    usleep(70000);
     int client = rig_connect(scene.rig);
     rig_send(client, get);
     rig_read_message(server);
@@ -459,13 +476,14 @@ static void with_another_breaker(struct rig_config *config, struct cluster_confi
 {
     rig_cluster_breaker(config, cluster,
                         (struct breaker_config){.consecutive_failures = 9,
-                                                .open_for_ms = 300,
+                                                .open_for_ms = open_for_ms,
                                                 .half_open_requests = 1,
                                                 .success_threshold = 1});
 }
 
 START_TEST(a_trial_that_ends_under_other_settings_does_not_close_the_door_for_ever)
 {
+    open_for_ms = 50;
     struct scene scene = set_up(1, with_breaker);
     int holder = rig_connect(scene.rig); /* of the first configuration, to the end */
     rig_send(holder, get);
@@ -473,7 +491,7 @@ START_TEST(a_trial_that_ends_under_other_settings_does_not_close_the_door_for_ev
     rig_read_message(held);
     int server = answer_with(&scene, -1, bad, "HTTP/1.1 500 ");
     answer_with(&scene, server, bad, "HTTP/1.1 500 ");
-    usleep(320000);
+    usleep(70000);
     int client = rig_connect(scene.rig);
     rig_send(client, get);
     rig_read_message(server);
@@ -497,19 +515,32 @@ static void with_outlier(struct rig_config *config, struct cluster_config *clust
                         (struct outlier_config){.consecutive_5xx = 2,
                                                 .enforcing_consecutive_5xx_percent = 100,
                                                 .interval_ms = 100,
-                                                .base_ejection_time_ms = 300,
-                                                .max_ejection_time_ms = 300,
+                                                .base_ejection_time_ms = open_for_ms,
+                                                .max_ejection_time_ms = open_for_ms,
                                                 .max_ejection_percent = 100,
                                                 .always_eject_one_host = true});
 }
 
-START_TEST(an_ejected_host_gets_nothing_until_its_time_is_over)
+START_TEST(an_ejected_host_gets_nothing)
 {
+    open_for_ms = 60000;
     struct scene scene = set_up(1, with_outlier);
     int server = answer_with(&scene, -1, bad, "HTTP/1.1 500 ");
     answer_with(&scene, server, bad, "HTTP/1.1 500 ");
     ck_assert_contains(rig_get(scene.rig, get), "\r\n\r\nno healthy upstream");
-    usleep(320000);
+    ck_assert_uint_eq(stat_of(&scene, CLUSTER_STAT(outlier_detection_ejections_enforced_total)), 1);
+    close(server);
+    tear_down(&scene);
+}
+END_TEST
+
+START_TEST(an_ejected_host_is_back_when_its_time_is_over)
+{
+    open_for_ms = 50;
+    struct scene scene = set_up(1, with_outlier);
+    int server = answer_with(&scene, -1, bad, "HTTP/1.1 500 ");
+    answer_with(&scene, server, bad, "HTTP/1.1 500 ");
+    usleep(70000);
     answer_with(&scene, server, ok, "HTTP/1.1 200 ");
     ck_assert_uint_eq(stat_of(&scene, CLUSTER_STAT(outlier_detection_ejections_enforced_total)), 1);
     close(server);
@@ -568,9 +599,9 @@ TEST_MAIN("cluster", a_refused_connection_is_answered_503,
           who_waits_fails_when_the_one_connection_ends_and_no_other_can_be_opened,
           a_second_try_takes_the_pooled_connection_where_no_more_may_be_opened,
           who_waits_gets_a_new_connection_when_the_one_in_use_ends, hosts_take_turns,
-          the_breaker_opens_tries_and_closes,
+          the_breaker_opens_and_stays_open_when_published_again, an_open_breaker_tries_and_closes,
           a_client_that_leaves_is_no_failure_and_gives_the_trial_back,
           a_trial_that_ends_under_other_settings_does_not_close_the_door_for_ever,
-          an_ejected_host_gets_nothing_until_its_time_is_over,
+          an_ejected_host_gets_nothing, an_ejected_host_is_back_when_its_time_is_over,
           connections_of_a_host_that_stays_survive_and_those_of_one_that_goes_end,
           a_request_outlives_its_cluster)
