@@ -17,7 +17,7 @@ import urllib.error
 import urllib.request
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
-BIN = TOP / "build/release/bin"
+BIN = TOP / os.environ.get("WEIR_BIN", "build/release/bin")
 PR_SET_PDEATHSIG = 1
 # For what happens at once on a machine that has nothing else to do: a limit only for what never does.
 WAIT_SECONDS = 90
@@ -227,13 +227,17 @@ class Proxy(Process):
         return stats
 
 
+def envoy_binary():
+    binary = next((TOP / "build/venv").glob("lib/*/site-packages/envoy/_bin/envoy"), None)
+    assert binary, "stock Envoy is missing from build/venv: run tests/e2e/run"
+    return binary
+
+
 class Envoy(Process):
     """Stock Envoy from PyPI, fed by weir-control."""
 
     def __init__(self, folder, control_port, gateway, name="envoy", concurrency=2, delta=True):
         self.admin_port = free_port()
-        binary = next((TOP / "build/venv").glob("lib/*/site-packages/envoy/_bin/envoy"), None)
-        assert binary, "stock Envoy is missing from build/venv: run tests/e2e/run"
         bootstrap = {
             "node": {"id": name, "cluster": gateway},
             "admin": {"address": _socket_address(self.admin_port)},
@@ -255,7 +259,7 @@ class Envoy(Process):
         path = pathlib.Path(folder) / f"{name}.json"
         path.write_text(json.dumps(bootstrap))
         super().__init__(name, folder, [
-            binary, "-c", path, "--concurrency", str(concurrency), "-l", "warning",
+            envoy_binary(), "-c", path, "--concurrency", str(concurrency), "-l", "warning",
             "--use-dynamic-base-id", "--disable-hot-restart"])
 
     def start(self, wait=True):
