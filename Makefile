@@ -4,6 +4,7 @@
 #   make run        the quick start: etcd, both daemons, two back ends, the example policy
 #   make check      unit and golden tests under ASan+UBSan with gcc and clang, style checks
 #   make test       make check, TSan tests, brief fuzzing, conformance and end-to-end tests
+#   make soak       both daemons under load and bad days for SOAK_SECONDS (600); VARIANT=asan-gcc works
 #   make fuzz bench golden-update format
 #
 # One variant of the build = one folder: VARIANT=release (default), asan-gcc, asan-clang, tsan, fuzz.
@@ -119,7 +120,7 @@ build/fuzz/fuzz_%: build/fuzz/obj/tests/fuzz/fuzz_%.o \
 	@$(COMPILER) -pie -fsanitize=address,undefined,fuzzer -o $@ $^ $(LIBS_dataplane)
 
 # --- what a person types ---------------------------------------------------------------------------
-.PHONY: run check test fuzz bench format golden-update clean packages-run packages-test packages-bench
+.PHONY: run check test fuzz bench soak format golden-update clean packages-run packages-test packages-bench
 packages-run packages-test packages-bench:
 	@deploy/install-packages $(@:packages-%=%)
 
@@ -156,6 +157,10 @@ run-fuzzers: $(FUZZERS)
 bench: packages-bench
 	@$(MAKE) -s -j$(JOBS) all
 	@tests/bench/run
+
+soak: packages-test
+	@$(MAKE) -s -j$(JOBS) all $(BUILD)/bin/demo-backend
+	@SOAK_VARIANT=$(VARIANT) tests/soak/run
 
 format:
 	@clang-format-14 -i $$(find common controlplane dataplane deploy tests -name '*.[ch]')
