@@ -422,8 +422,8 @@ START_TEST(the_breaker_opens_and_stays_open_when_published_again)
     ck_assert_contains(answer, "\r\n\r\nno healthy upstream");
     const char *retry_after = strstr(answer, "retry-after: ");
     ck_assert_ptr_nonnull(retry_after);
-    ck_assert_int_gt(atoi(retry_after + 13), 0);
-    ck_assert_int_le(atoi(retry_after + 13), 60);
+    ck_assert_int_gt(strtol(retry_after + 13, NULL, 10), 0);
+    ck_assert_int_le(strtol(retry_after + 13, NULL, 10), 60);
     ck_assert_uint_eq(stat_of(&scene, CLUSTER_STAT(breaker_rejected)), 1);
     publish(&scene, 1, with_breaker);
     ck_assert_contains(rig_get(scene.rig, get), "no healthy upstream");
