@@ -294,6 +294,14 @@ def test_there_was_something_to_compare(descriptors):
     assert "envoy.config.route.v3.RouteAction.HashPolicy.Cookie" in compared
 
 
+def test_the_tables_are_upstreams_and_not_made_of_our_files(descriptors, facts):
+    ours = {(name, field.name) for file in descriptors.file for name, message in messages_of(file)
+            for field in message.field}
+    left_out = [(message, field) for message, fields in facts.fields.items() for field in fields
+                if (message, field) not in ours]
+    assert len(left_out) > 300
+
+
 # ---- the test can fail ------------------------------------------------------------------------
 
 
