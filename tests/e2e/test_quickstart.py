@@ -5,6 +5,7 @@ import re
 import signal
 import socket
 import subprocess
+import time
 
 import pytest
 
@@ -15,13 +16,15 @@ NAMES = ("GATEWAY_PORT", "PROXY_ADMIN_PORT", "XDS_PORT", "CONTROL_ADMIN_PORT", "
 
 
 class QuickStart:
-    def __init__(self, folder, source):
-        self.ports = {name: str(free_port()) for name in NAMES}
+    def __init__(self, folder, source, ports=None, data="data"):
+        self.ports = ports or {name: str(free_port()) for name in NAMES}
         self.output = folder / "make-run.out"
         with open(self.output, "wb") as out:
             self.child = subprocess.Popen(
-                ["deploy/run"], cwd=TOP, stdout=out, stderr=out, start_new_session=True,
-                env={**os.environ, **self.ports, "SOURCE": source, "WEIR_DATA": str(folder / "data")})
+                [TOP / "deploy/run"], cwd=folder, stdout=out, stderr=out, start_new_session=True,
+                env={**os.environ, "ETCDCTL_ENDPOINTS": "127.0.0.1:9", "ETCD_DATA_DIR": "/nowhere",
+                     "http_proxy": "http://127.0.0.1:9", **self.ports, "SOURCE": source,
+                     "WEIR_DATA": str(folder / data)})
 
     def text(self):
         return self.output.read_text()
@@ -86,6 +89,58 @@ def test_what_it_prints_works_as_printed_twice_in_a_row(tmp_path, source):
         assert quick_start.child.returncode == 0, quick_start.text()
         for name, port in quick_start.ports.items():
             assert http_get(port, "/")[0] == 0, f"{name} is still open after Ctrl-C"
+
+
+def is_all_closed(quick_start):
+    return all(http_get(port, "/")[0] == 0 for port in quick_start.ports.values())
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL],
+                         ids=lambda number: number.name)
+def test_however_it_ends_nothing_stays_and_it_starts_again(tmp_path, number):
+    """Killed as well: what it has started ends with it. The folder's name has a space in it."""
+    first = QuickStart(tmp_path, "etcd", data="my data")
+    first.wait()
+    first.child.send_signal(number)
+    first.child.wait(60)
+    wait_until(lambda: is_all_closed(first), "everything to end")
+    second = QuickStart(tmp_path, "dir", ports=first.ports, data="my data")
+    try:
+        second.wait()
+        run_as_printed([line.strip() for line in second.text().splitlines()
+                        if re.match(r"  (curl|printf) .*hello", line)], second.ports)
+    finally:
+        second.stop()
+
+
+@pytest.mark.parametrize("after", [0, 0.05, 0.2, 0.5, 1])
+def test_interrupted_while_it_starts_it_leaves_nothing(tmp_path, after):
+    quick_start = QuickStart(tmp_path, "etcd")
+    time.sleep(after)
+    os.killpg(quick_start.child.pid, signal.SIGINT)  # as a terminal does
+    quick_start.child.wait(60)
+    wait_until(lambda: is_all_closed(quick_start), "everything to end")
+
+
+def test_two_do_not_share_a_folder_and_nothing_of_others_is_deleted(tmp_path):
+    first = QuickStart(tmp_path, "dir")
+    try:
+        first.wait()
+        result = run_refused(tmp_path / "data")
+        assert "another make run" in result.stderr
+    finally:
+        first.stop()
+    other = tmp_path / "home/policy/precious"
+    other.mkdir(parents=True)
+    result = run_refused(tmp_path / "home")
+    assert "has other things in it" in result.stderr and other.exists()
+
+
+def run_refused(data):
+    result = subprocess.run([TOP / "deploy/run"], capture_output=True, text=True, timeout=60, env={
+        **os.environ, **{name: str(free_port()) for name in NAMES}, "WEIR_DATA": str(data)})
+    assert result.returncode == 1 and result.stderr.count("\n") == 1
+    return result
 
 
 def code_blocks(text):
