@@ -142,6 +142,8 @@ test: check
 
 fuzz: packages-test
 	@$(MAKE) -s -j$(JOBS) VARIANT=fuzz run-fuzzers FUZZ_SECONDS=$(or $(FUZZ_SECONDS),600)
+	@$(MAKE) -s -j$(JOBS) all
+	@DIFFERENTIAL_SECONDS=$(or $(FUZZ_SECONDS),600) tests/e2e/run -s tests/e2e/test_differential.py
 
 # What runs threads of its own: the loop, the gRPC wrapper, the request path, what workers share.
 TSAN_TESTS := $(filter $(addprefix $(BUILD)/tests/,common/io/% common/rpc/% dataplane/listener/% \

@@ -8,6 +8,7 @@ import json
 import os
 import pathlib
 import re
+import socket
 import statistics
 import subprocess
 import tempfile
@@ -52,7 +53,7 @@ def measure_requests(stack, names, rounds, seconds, connections):
     backend_port = free_port()
     stack.add(Process("backend", folder, ["taskset", "-c", LOAD_CORE, TOP / "build/bench/backend",
                                           backend_port])).start()
-    time.sleep(0.2)
+    wait_until(lambda: socket.create_connection(("127.0.0.1", backend_port)).close() is None, "the back end")
     running = {}
     for name in names:
         port = free_port()

@@ -1,9 +1,8 @@
 """The real parts under test, as child processes: etcd, weir-control, weir-proxy, stock Envoy, back
 ends. Each binds to loopback on a port of its own, logs into the test's folder, and dies with the
-test: by stop(), at the latest by the kernel (PR_SET_PDEATHSIG)."""
+test: by stop(), at the latest by the kernel, with the thread that started it (PR_SET_PDEATHSIG)."""
 
 import base64
-import ctypes
 import json
 import os
 import pathlib
@@ -18,10 +17,8 @@ import urllib.request
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
 BIN = TOP / os.environ.get("WEIR_BIN", "build/release/bin")
-PR_SET_PDEATHSIG = 1
 # For what happens at once on a machine that has nothing else to do: a limit only for what never does.
 WAIT_SECONDS = 90
-_libc = ctypes.CDLL(None)
 _reservations = []
 # Never through a proxy that the environment names: everything here is on loopback.
 _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -80,10 +77,18 @@ class Process:
         if not shutil.which(self.argv[0]):
             raise AssertionError(f"{self.argv[0]} is missing: it is part of what is tested")
         with open(self.log_path, "ab") as log:
-            self.child = subprocess.Popen(
-                self.argv, stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd=self.folder,
-                preexec_fn=lambda: _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL))
+            # Not by a function of ours between fork and exec: that would be a fork of a process that
+            # may have threads of gRPC, which crash in it.
+            self.child = subprocess.Popen(["setpriv", "--pdeathsig", "KILL", *self.argv], stdout=log,
+                                          stderr=log, stdin=subprocess.DEVNULL, cwd=self.folder)
         return self
+
+    def wait_for(self, port, path):
+        """Until this path of a port of its own is answered 200; fails as soon as it has ended."""
+        def is_up():
+            assert self.is_running(), f"{self.name} ended at once: {self.log()[-2000:]}"
+            return http_get(port, path)[0] == 200
+        wait_until(is_up, f"{self.name} to answer {path}: {self.log_path}")
 
     @property
     def pid(self):
@@ -141,7 +146,7 @@ class Etcd(Process):
 
     def start(self):
         super().start()
-        wait_until(lambda: http_get(self.port, "/health")[0] == 200, "etcd's health")
+        self.wait_for(self.port, "/health")
         return self
 
     def call(self, method, body, timeout=60):
@@ -193,7 +198,7 @@ class Control(Process):
     def start(self, wait=True):
         super().start()
         if wait:
-            wait_until(lambda: http_get(self.admin_port, "/ready")[0] == 200, "weir-control ready")
+            self.wait_for(self.admin_port, "/ready")
         return self
 
     def config_dump(self):
@@ -214,7 +219,7 @@ class Proxy(Process):
     def start(self, wait=True):
         super().start()
         if wait:
-            wait_until(lambda: http_get(self.admin_port, "/ready")[0] == 200, "weir-proxy ready")
+            self.wait_for(self.admin_port, "/ready")
         return self
 
     def stats(self):
@@ -265,7 +270,7 @@ class Envoy(Process):
     def start(self, wait=True):
         super().start()
         if wait:
-            wait_until(lambda: http_get(self.admin_port, "/ready")[0] == 200, "Envoy ready")
+            self.wait_for(self.admin_port, "/ready")
         return self
 
 
@@ -278,7 +283,7 @@ class Backend(Process):
 
     def start(self):
         super().start()
-        wait_until(lambda: http_get(self.port, "/_count")[0] == 200, f"{self.name}")
+        self.wait_for(self.port, "/_count")
         return self
 
     def count(self):

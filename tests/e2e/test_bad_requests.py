@@ -308,6 +308,8 @@ UPSTREAM_ANSWERS = {
     "S13 two lengths": (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nhi", "GET", 502, None),
     "S13 chunked interim answer": (b"HTTP/1.1 103 Early Hints\r\nTransfer-Encoding: chunked\r\n\r\n"
                                    b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi", "GET", 502, None),
+    "S11 an upgrade that nobody asked for": (b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n"
+                                             b"\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi", "GET", 502, None),
     "S13 hundreds of interim answers": (b"HTTP/1.1 103 Early Hints\r\n\r\n" * 500 +
                                         b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi", "GET", 502, None),
     "S14 CR in a header": (b"HTTP/1.1 200 OK\r\nX: a\rb\r\nContent-Length: 0\r\n\r\n", "GET", 502, None),

@@ -156,7 +156,7 @@ RUN_ELSEWHERE = {
     "make check": "the first part of make test",
     "make bench": "takes half an hour and packages of its own; beside the tests by nature",
     "make soak": "takes ten minutes; beside the tests by nature",
-    "make fuzz": "make test runs the same targets for 10 s each",
+    "make fuzz": "make test runs the same for 10 s each",
 }
 
 
