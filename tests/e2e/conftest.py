@@ -11,6 +11,16 @@ def pytest_sessionstart(session):
             pytest.exit(f"{BIN / name} is missing: run make first", 3)
 
 
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    """What failed is told with the ends of the logs of all that ran."""
+    report = (yield).get_result()
+    if report.failed:
+        for stack in Stack.running:
+            report.sections += [(f"end of {process.log_path}", process.log()[-3000:])
+                                for process in stack.processes]
+
+
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory, request):
     """Processes for one module, stopped when it is done."""

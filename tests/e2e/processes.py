@@ -298,6 +298,8 @@ def _socket_address(port):
 class Stack:
     """What one test module runs; a context manager that stops everything, in reverse order."""
 
+    running = []
+
     def __init__(self, folder):
         self.folder = pathlib.Path(folder)
         self.processes = []
@@ -307,9 +309,11 @@ class Stack:
         return process
 
     def __enter__(self):
+        self.running.append(self)
         return self
 
     def __exit__(self, *failure):
+        self.running.remove(self)
         for process in reversed(self.processes):
             process.kill()
         if failure[0]:

@@ -152,7 +152,7 @@ def send(port, stream, pieces, address):
             while client.recv(65536):
                 pass
         except TimeoutError:
-            print("TIMEOUT", stream)
+            print(f"the connection was left open after {stream!r}")  # and idle, or the counts will tell
         except ConnectionError:
             pass
 

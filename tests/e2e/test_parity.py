@@ -340,6 +340,8 @@ def essence(answer):
         return {"status": None}
     found = {name: answer.header(name) for name, _ in answer.headers if name not in IGNORED}
     found["status"] = answer.status
+    if "x-ratelimit-reset" in found:  # seconds, which pass between the two requests
+        found["x-ratelimit-reset"] = int(found["x-ratelimit-reset"]) <= 3600
     found["request id is echoed"] = answer.header("x-request-id") is not None
     body = answer.body
     if body.startswith(b'{\n  "backend"'):
