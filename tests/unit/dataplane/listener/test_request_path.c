@@ -720,6 +720,29 @@ START_TEST(a_client_that_does_not_read_its_answer_is_cut)
 }
 END_TEST
 
+START_TEST(a_listener_takes_so_many_headers_and_so_large_heads)
+{
+    struct scene scene = set_up();
+    struct rig_config *config = rig_config_new(scene.rig);
+    config->listener->request_headers_max = 3;
+    config->listener->request_head_bytes_max = 100;
+    rig_config_routes(config, "name: r\n");
+    rig_publish(scene.rig, config);
+    ck_assert_begins(rig_get(scene.rig, "GET / HTTP/1.1\r\nHost: a\r\nb: 1\r\nc: 1\r\n\r\n"),
+                     "HTTP/1.1 404 ");
+    ck_assert_begins(
+        rig_get(scene.rig, "GET / HTTP/1.1\r\nHost: a\r\nb: 1\r\nc: 1\r\nd: 1\r\n\r\n"),
+        "HTTP/1.1 431 ");
+    for (int len = 99; len <= 101; len++) {
+        char head[128];
+        snprintf(head, sizeof head, "GET / HTTP/1.1\r\nHost: a\r\nb: %0*d\r\n\r\n", len - 32, 0);
+        ck_assert_int_eq((int)strlen(head), len);
+        ck_assert_begins(rig_get(scene.rig, head), len <= 100 ? "HTTP/1.1 404 " : "HTTP/1.1 431 ");
+    }
+    tear_down(&scene);
+}
+END_TEST
+
 START_TEST(a_connection_serves_so_many_requests)
 {
     struct scene scene = set_up();
@@ -759,4 +782,5 @@ TEST_MAIN("request_path", a_request_reaches_the_server_and_its_answer_the_client
           a_pooled_connection_that_was_closed_while_idle_is_not_used,
           a_client_that_leaves_ends_the_request_upstream, timeouts_answer_and_cut,
           slow_heads_and_idle_connections_are_ended, a_client_that_asks_for_close_gets_it,
-          a_client_that_does_not_read_its_answer_is_cut, a_connection_serves_so_many_requests)
+          a_client_that_does_not_read_its_answer_is_cut,
+          a_listener_takes_so_many_headers_and_so_large_heads, a_connection_serves_so_many_requests)
