@@ -619,7 +619,7 @@ START_TEST(timeouts_answer_and_cut)
     use_routes(&scene, "name: r\nvirtual_hosts: [{name: v, domains: ['*'], routes: ["
                        "{match: {prefix: /idle}, route: {cluster: a, timeout: 0s, idle_timeout: "
                        "0.05s}}, {match: {prefix: /cut}, route: {cluster: a, timeout: 2s}}, "
-                       "{match: {prefix: /}, route: {cluster: a, timeout: 0.05s}}]}]\n");
+                       "{match: {prefix: /}, route: {cluster: a, timeout: 1s}}]}]\n");
     int client = rig_connect(scene.rig);
     rig_send(client, get);
     int server = rig_accept(&scene.server);
