@@ -178,6 +178,8 @@ CASES = [
     Case("query parameter, other value", "/query?q=2"),
     Case("query parameter present", "/query?p"),
     Case("query parameter is the second", "/query?x=y&q=1"),
+    Case("host with a port", "/host", host="api.example.org:8080"),
+    Case("wildcard host with a port", "/host", host="www.example.org:1"),
     Case("host", "/host", host="api.example.org"),
     Case("host in capitals", "/host", host="API.Example.ORG"),
     Case("wildcard host", "/host", host="www.example.org"),
