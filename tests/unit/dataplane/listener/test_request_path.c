@@ -743,6 +743,45 @@ START_TEST(a_listener_takes_so_many_headers_and_so_large_heads)
 }
 END_TEST
 
+/* What the server sees as host of requests for a:1 and for a:<port of the listener>. */
+static void check_hosts(bool strips_any, bool strips_matching)
+{
+    struct scene scene = set_up();
+    struct rig_config *config = rig_config_new(scene.rig);
+    config->listener->strip_any_host_port = strips_any;
+    config->listener->strip_matching_host_port = strips_matching;
+    rig_config_routes(config, rig_routes_to_a);
+    rig_config_cluster(config, "a", &scene.server.port, 1);
+    rig_publish(scene.rig, config);
+    char own_port[8];
+    snprintf(own_port, sizeof own_port, ":%u", scene.rig->port);
+    const char *expected[] = {strips_any ? "" : ":1",
+                              strips_any || strips_matching ? "" : own_port};
+    int client = rig_connect(scene.rig), server = -1;
+    for (int i = 0; i < 2; i++) {
+        char request[80];
+        snprintf(request, sizeof request, "GET / HTTP/1.1\r\nHost: a:%u\r\n\r\n",
+                 i ? scene.rig->port : 1);
+        rig_send(client, request);
+        server = server < 0 ? rig_accept(&scene.server) : server;
+        snprintf(request, sizeof request, "host: a%s\r\n", expected[i]);
+        ck_assert_contains(rig_read_message(server), request);
+        rig_send(server, ok);
+        rig_read_message(client);
+    }
+    close(client);
+    close(server);
+    tear_down(&scene);
+}
+
+START_TEST(a_port_in_the_host_is_taken_off_where_that_is_configured)
+{
+    check_hosts(false, false);
+    check_hosts(true, false);
+    check_hosts(false, true);
+}
+END_TEST
+
 START_TEST(a_connection_serves_so_many_requests)
 {
     struct scene scene = set_up();
@@ -783,4 +822,6 @@ TEST_MAIN("request_path", a_request_reaches_the_server_and_its_answer_the_client
           a_client_that_leaves_ends_the_request_upstream, timeouts_answer_and_cut,
           slow_heads_and_idle_connections_are_ended, a_client_that_asks_for_close_gets_it,
           a_client_that_does_not_read_its_answer_is_cut,
-          a_listener_takes_so_many_headers_and_so_large_heads, a_connection_serves_so_many_requests)
+          a_listener_takes_so_many_headers_and_so_large_heads,
+          a_port_in_the_host_is_taken_off_where_that_is_configured,
+          a_connection_serves_so_many_requests)
