@@ -34,9 +34,8 @@ WARNINGS := -Wall -Wextra -Werror -Wshadow -Wconversion -Wstrict-prototypes -Wmi
 HARDENING := -fstack-protector-strong -fstack-clash-protection -fcf-protection -fPIE
 CFLAGS_ALL := -std=c17 -D_GNU_SOURCE -g $(OPTIMISE_$(VARIANT)) $(HARDENING) -I. -isystem $(GEN)
 LDFLAGS_ALL := -pie -Wl,-z,relro,-z,now $(filter -fsanitize=address% -fsanitize=thread,$(OPTIMISE_$(VARIANT)))
-LIBS_COMMON := -lgrpc -lgpr -lprotobuf-c -levent_core -levent_extra -ljansson -lyaml -lpcre2-8 -lcrypto -lpthread
-LIBS_controlplane := $(LIBS_COMMON)
-LIBS_dataplane := $(LIBS_COMMON)
+LIBS_controlplane := -lgrpc -lgpr -lprotobuf-c -levent_core -levent_extra -ljansson -lyaml -lcrypto -lpthread
+LIBS_dataplane := $(LIBS_controlplane) -lpcre2-8
 
 PROTOS := $(shell find proto -name '*.proto' 2>/dev/null)
 GEN_C := $(PROTOS:proto/%.proto=$(GEN)/%.pb-c.c)
@@ -93,7 +92,7 @@ $(BUILD)/bin/weir-proxy: $(BUILD)/obj/dataplane/main.o $(call PLANE_LIBS,datapla
 
 $(BUILD)/bin/demo-backend: $(BUILD)/obj/deploy/demo/backend.o $(filter $(BUILD)/obj/common/base/%,$(COMMON_O))
 	@mkdir -p $(@D)
-	@$(COMPILER) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_COMMON)
+	@$(COMPILER) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_controlplane)
 
 # --- tests: one file, one binary; linked with the plane its path names ----------------------------
 .SECONDEXPANSION:

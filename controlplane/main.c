@@ -124,6 +124,9 @@ static int listen_for_proxies(struct daemon *daemon, const struct flags *flags, 
         if (!daemon->certificate)
             return ERR_INVALID;
         credentials = certificate_credentials(daemon->certificate);
+        if (!flags->xds_client_ca)
+            log_warning("xds_open_to_all text=\"consumers' API keys are sent to whoever connects: "
+                        "use --xds-client-ca\"");
     }
     return ads_listen(daemon->ads, flags->xds_address, credentials, ret_port, msg);
 }

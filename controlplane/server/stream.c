@@ -158,6 +158,17 @@ static void take_node(struct stream *stream, const struct request_node *node, ui
                     stream->id, STR_ARGS(stream->node_id), STR_ARGS(stream->gateway));
 }
 
+/* Who a stream is for does not change while it is open. Told once: every request may say it. */
+static void tell_changed_node(struct stream *stream, const struct request_node *node)
+{
+    if (stream->node_change_is_told ||
+        (str_equal(node->id, stream->node_id) && str_equal(node->cluster, stream->gateway)))
+        return;
+    stream->node_change_is_told = true;
+    log_warning("xds_node_changed stream=%" PRIu64 " node=%.*s ignored=%.*s", stream->id,
+                STR_ARGS(stream->node_id), STR_ARGS(node->id));
+}
+
 /* False where the stream is finished over it. */
 static bool check_node(struct stream *stream, const struct request *request, uint64_t now_ms,
                        uint64_t now_us)
@@ -173,11 +184,8 @@ static bool check_node(struct stream *stream, const struct request *request, uin
     }
     if (!stream->has_node)
         take_node(stream, &request->node, now_ms, now_us);
-    /* Who a stream is for does not change while it is open. */
-    else if (request->has_node && (!str_equal(request->node.id, stream->node_id) ||
-                                   !str_equal(request->node.cluster, stream->gateway)))
-        log_warning("xds_node_changed stream=%" PRIu64 " node=%.*s ignored=%.*s", stream->id,
-                    STR_ARGS(stream->node_id), STR_ARGS(request->node.id));
+    else if (request->has_node)
+        tell_changed_node(stream, &request->node);
     return true;
 }
 

@@ -96,6 +96,7 @@ struct stream {
     struct subscription *subscriptions[RESOURCE_TYPE_COUNT]; /* NULL: not asked for */
     size_t counted_bytes;                                    /* of them, in the context's sum */
     struct plan plan;
+    bool node_change_is_told;
     bool is_resuming;     /* it came back with older content; see enum subscription_hold */
     size_t refused_count; /* of listeners and routes, when something was last kept */
     struct snapshot *unknown_since; /* see struct stale; NULL: nothing is unknown */

@@ -87,12 +87,15 @@ static void on_written(void *arg, enum rpc_status status, const char *text, stru
         loop_timer_start(&statuses->timer, pause_ms);
 }
 
-/* Moves as many as fit into one transaction from pending to flying. */
-static void choose(struct etcd_statuses *statuses)
+/* Moves as many as fit into one transaction from pending to flying. What has lost its lease waits
+ * for the next one: without any it would outlive us. */
+static void choose(struct etcd_statuses *statuses, bool may_pass)
 {
     size_t bytes = 0;
     MAP_FOR_EACH(slot, &statuses->pending) {
         struct status_item *item = slot->value;
+        if (item->is_passing && !may_pass)
+            continue;
         bytes += item->key.len + item->value.len + 16;
         if (statuses->flying.len == OPS_MAX || (bytes > TXN_BYTES_MAX && statuses->flying.len > 0))
             break;
@@ -136,7 +139,9 @@ static void on_timer(struct loop_timer *timer)
     struct etcd_statuses *statuses = &source->statuses;
     if (source->session != SESSION_WATCHING || statuses->call || statuses->pending.len == 0)
         return; /* the session starts the timer when it is there */
-    choose(statuses);
+    choose(statuses, source->lease.id || source->lease.is_refused);
+    if (statuses->flying.len == 0)
+        return; /* the lease starts the timer when it is there */
     struct arena arena;
     arena_init(&arena, 16 * 1024);
     Etcdserverpb__TxnRequest request = ETCDSERVERPB__TXN_REQUEST__INIT;

@@ -105,12 +105,19 @@ static void add_filter(struct arena *arena, Hcm *hcm, const char *name,
     hcm->http_filters[hcm->n_http_filters++] = filter;
 }
 
-/* Before a route is chosen: headers by which we tell the truth are taken off what clients send. */
-static void add_early_mutation(struct arena *arena, Hcm *hcm)
+/* Before a route is chosen: headers by which we tell the truth are taken off what clients send, and
+ * those by which proxies tell where a request came from, unless there are proxies to trust (threats
+ * S21). x-forwarded-for and -proto are rewritten by the data plane itself. */
+static void add_early_mutation(struct arena *arena, const Weir__V1__Gateway *gateway, Hcm *hcm)
 {
+    static const char *const told_by_proxies[] = {"forwarded", "x-real-ip", "x-forwarded-host",
+                                                  "x-forwarded-port", "x-forwarded-prefix"};
     struct vec mutations = {0};
     headers_add_remove(arena, CONSUMER_HEADER, &mutations);
     headers_add_remove(arena, DIRECT_RESPONSE_HEADER, &mutations);
+    if (gateway->trusted_hops == 0)
+        for (size_t i = 0; i < sizeof told_by_proxies / sizeof *told_by_proxies; i++)
+            headers_add_remove(arena, told_by_proxies[i], &mutations);
     Envoy__Extensions__Http__EarlyHeaderMutation__HeaderMutation__V3__HeaderMutation *config =
         build_message(
             arena,
@@ -141,7 +148,7 @@ void filters_add_chain(struct arena *arena, const struct model *model,
         if (config)
             add_filter(arena, hcm, rows[i].name, config, is_off);
     }
-    add_early_mutation(arena, hcm);
+    add_early_mutation(arena, gateway, hcm);
 }
 
 void filters_add_router(struct arena *arena, Hcm *hcm)

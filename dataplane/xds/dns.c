@@ -57,7 +57,7 @@ void dns_resolver_free(struct dns_resolver *resolver)
     if (!resolver)
         return;
     ASSERT(resolver->watches == 0);
-    evdns_base_free(resolver->dns, 0);
+    evdns_base_free(resolver->dns, 1); /* 0 forgets to free what was cancelled in flight */
     mem_free(resolver);
 }
 

@@ -95,7 +95,7 @@ const struct honoured_row honoured_rows[] = {
      "leds_cluster_locality_config metadata"},
     {&envoy__config__endpoint__v3__lb_endpoint__descriptor,
      "endpoint endpoint_name health_status metadata load_balancing_weight"},
-    {&envoy__config__endpoint__v3__endpoint__descriptor, "address health_check_config hostname"},
+    {&envoy__config__endpoint__v3__endpoint__descriptor, "address health_check_config"},
     {&envoy__config__route__v3__route_configuration__descriptor,
      "name virtual_hosts internal_only_headers response_headers_to_add response_headers_to_remove "
      "request_headers_to_add request_headers_to_remove validate_clusters vhds "

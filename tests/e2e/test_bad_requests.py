@@ -247,13 +247,17 @@ def test_forged_gateway_headers_are_replaced(proxied):
     """S21."""
     answer = fetch(proxied[0], "/echo", headers=[
         ("X-Forwarded-Proto", "https"), ("X-Request-Id", "forged"), ("x-weir-consumer", "admin"),
-        ("X-Envoy-External-Address", "1.2.3.4"), ("X-Envoy-Internal", "true")])
+        ("X-Envoy-External-Address", "1.2.3.4"), ("X-Envoy-Internal", "true"),
+        ("Forwarded", "for=1.2.3.4"), ("X-Real-IP", "1.2.3.4"), ("X-Forwarded-Host", "admin"),
+        ("X-Forwarded-Port", "1"), ("X-Forwarded-Prefix", "/a"), ("X-Forwarded-Client-Cert", "a")])
     seen = {k.lower(): v for k, v in answer.json()["headers"].items()}
     assert seen["x-forwarded-proto"] == "http"
     assert seen["x-request-id"] != "forged" and len(seen["x-request-id"]) == 36
     assert "x-weir-consumer" not in seen
     assert seen.get("x-envoy-internal") is None
     assert seen.get("x-envoy-external-address") != "1.2.3.4"
+    assert not {"forwarded", "x-real-ip", "x-forwarded-host", "x-forwarded-port",
+                "x-forwarded-prefix", "x-forwarded-client-cert"} & seen.keys()
 
 
 @pytest.mark.parametrize("name", ["x_weir_consumer", "X_Weir-Consumer", "x_forwarded_for"])

@@ -240,6 +240,9 @@ CASES = [
     Case("x-forwarded-proto of a client", "/exact", headers=[("X-Forwarded-Proto", "https")]),
     Case("forged identity", "/exact", headers=[("x-weir-consumer", "admin")]),
     Case("forged client certificate", "/exact", headers=[("X-Forwarded-Client-Cert", "Hash=1")]),
+    Case("forged word of a proxy", "/exact", headers=[
+        ("Forwarded", "for=1.2.3.4"), ("X-Real-IP", "1.2.3.4"), ("X-Forwarded-Host", "admin"),
+        ("X-Forwarded-Port", "1"), ("X-Forwarded-Prefix", "/a")]),
     Case("lines that are joined, and others", "/exact", headers=[
         ("Authorization", "a"), ("User-Agent", "u"), ("x-a", "1"), ("Authorization", "b"),
         ("Accept", "c"), ("x-a", "2"), ("Accept", "d"), ("Content-Type", "text/a"),
