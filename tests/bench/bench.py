@@ -20,6 +20,7 @@ from processes import Process, Stack, free_port, wait_until
 from raw_http import fetch
 
 PROXY_CORE, LOAD_CORE = "0", "1"
+SWAP_ROUNDS = 5
 OUT = TOP / "build/bench"
 
 
@@ -127,8 +128,9 @@ def measure_changes(folder, route_count, changes):
 
 
 def measure_swaps(folder, changes, seconds):
-    """p50 and p99 of wrk -c64 through weir-proxy, with nothing else going on and with so many
-    configuration changes (routes, clusters, endpoints, listener) spread over the same time."""
+    """p50 and p99 of wrk -c64 through weir-proxy, in turns with nothing else going on, with puts that
+    concern nobody (what etcd and its client take of the machine), and with configuration changes
+    (routes, clusters, endpoints, listener), so many in all; medians of turns of so many seconds."""
     with Stack(folder) as stack:
         port, etcd = free_port(), stack.etcd()
         backends = [stack.backend("a"), stack.backend("b")]
@@ -146,27 +148,36 @@ def measure_swaps(folder, changes, seconds):
                                               "connect_timeout": f"{1 + i // 4 % 9}s"}),
             lambda i: etcd.put("services/b", {"endpoints": endpoints[i // 4 % 2:]}),
             lambda i: etcd.put("gateways/public", {**gateway, "max_headers_count": 100 + i // 4 % 7})]
-        results = {}
-        for name, count in (("without changes", 0), ("with changes", changes)):
-            wrk = subprocess.Popen(["wrk", "-t1", "-c64", f"-d{seconds}s", "--latency",
-                                    f"http://127.0.0.1:{port}/"], stdout=subprocess.PIPE, text=True)
-            began = time.monotonic()
-            for i in range(count):
-                kinds[i % 4](i)
-                time.sleep(max(0, began + (i + 1) * seconds * 0.9 / count - time.monotonic()))
-            out = wrk.communicate()[0]
-            assert "Non-2xx" not in out and "Socket errors" not in out, out
-            latency = dict(re.findall(r"(50|99)%\s+(\S+)", out))
-            results[name] = {"requests": int(re.search(r"(\d+) requests in", out).group(1)),
-                             "p50_ms": milliseconds(latency["50"]),
-                             "p99_ms": milliseconds(latency["99"]), "rss_kib": proxy.rss_kib()}
-        return results
+        elsewhere = lambda i: etcd.put("elsewhere", {"number": i}, prefix="/bench/")
+        rounds = {"without changes": [], "puts elsewhere in etcd": [], "with changes": []}
+        for number in range(SWAP_ROUNDS):
+            for name in rounds:
+                count = 0 if name == "without changes" else changes // SWAP_ROUNDS
+                wrk = subprocess.Popen(["wrk", "-t1", "-c64", f"-d{seconds}s", "--latency",
+                                        f"http://127.0.0.1:{port}/"], stdout=subprocess.PIPE, text=True)
+                began = time.monotonic()
+                for i in range(number * count, (number + 1) * count):
+                    (kinds[i % 4] if name == "with changes" else elsewhere)(i)
+                    due = began + (i % count + 1) * seconds * 0.9 / count
+                    time.sleep(max(0, due - time.monotonic()))
+                out = wrk.communicate()[0]
+                assert "Non-2xx" not in out and "Socket errors" not in out, out
+                latency = dict(re.findall(r"(50|99)%\s+(\S+)", out))
+                rounds[name].append({"requests": int(re.search(r"(\d+) requests in", out).group(1)),
+                                     "p50_ms": milliseconds(latency["50"]),
+                                     "p99_ms": milliseconds(latency["99"]), "rss_kib": proxy.rss_kib()})
+        return {name: {**{key: statistics.median(r[key] for r in turns)
+                          for key in ("requests", "p50_ms", "p99_ms")},
+                       "rss_kib": [turns[0]["rss_kib"], turns[-1]["rss_kib"]]}
+                for name, turns in rounds.items()}
 
 
 def print_swaps(results, changes):
-    print(f"\n{f'{changes} changes under load':26}{'requests':>9}{'p50 ms':>9}{'p99 ms':>9}{'RSS MB':>9}")
+    print(f"\n{f'{changes} changes under load':26}{'requests':>9}{'p50 ms':>9}{'p99 ms':>9}"
+          f"{'RSS MB, first and last turn':>29}")
     for name, r in results.items():
-        print(f"{name:26}{r['requests']:>9}{r['p50_ms']:9.2f}{r['p99_ms']:9.2f}{r['rss_kib'] / 1024:9.1f}")
+        first, last = (kib / 1024 for kib in r["rss_kib"])
+        print(f"{name:26}{r['requests']:>9.0f}{r['p50_ms']:9.2f}{r['p99_ms']:9.2f}{first:23.1f}{last:6.1f}")
 
 
 def print_requests(results):
@@ -228,7 +239,7 @@ def main():
     swaps = {}
     if options.swaps:
         with tempfile.TemporaryDirectory() as folder:
-            swaps = measure_swaps(folder, options.swaps, 20)
+            swaps = measure_swaps(folder, options.swaps, 4)
         print_swaps(swaps, options.swaps)
     OUT.mkdir(parents=True, exist_ok=True)
     (OUT / "bench.json").write_text(json.dumps(

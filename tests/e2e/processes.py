@@ -159,10 +159,10 @@ class Etcd(Process):
     def _b64(text):
         return base64.b64encode(text if isinstance(text, bytes) else text.encode()).decode()
 
-    def put(self, key, value):
-        """Puts a value (a dict becomes JSON) at /weir/v1/<key> and returns the revision."""
+    def put(self, key, value, prefix="/weir/v1/"):
+        """Puts a value (a dict becomes JSON) at <prefix><key> and returns the revision."""
         text = value if isinstance(value, (str, bytes)) else json.dumps(value)
-        answer = self.call("kv/put", {"key": self._b64(f"/weir/v1/{key}"), "value": self._b64(text)})
+        answer = self.call("kv/put", {"key": self._b64(prefix + key), "value": self._b64(text)})
         return int(answer["header"]["revision"])
 
     def put_all(self, objects):
