@@ -47,13 +47,14 @@ PROMISES = [
     ("/orders", r"^HTTP/1.1 200 OK"),
     ("x-api-key: s3cret' http", r"^HTTP/1.1 200 OK(.|\n)*x-weir-consumer"),
     ("needs a key", r"^HTTP/1.1 401 Unauthorized"),
-    ("get /weir/status", r"match\.path\.prefix"),
+    ("/weir/status/v1/routes/broken", r"match\.path\.prefix"),
+    ("status/routes/broken.json", r"match\.path\.prefix"),
     ("curl -i http://127.0.0.1:{GATEWAY_PORT}/hello", r"^HTTP/1.1 200 OK(.|\n)*\nhello$"),
     ("/clusters", r"^users::127.0.0.1:\d+::"),
     ("/stats/prometheus", r"^envoy_\w+\{"),
     ("/config_dump", r"^\{"),
 ]
-CHANGES = ("export ", "printf ", "etcdctl put", "etcdctl del")
+CHANGES = ("export ", "printf ", "rm ", "etcdctl put", "etcdctl del")
 
 
 def run_as_printed(lines, ports):
@@ -67,6 +68,8 @@ def run_as_printed(lines, ports):
         def done():
             result = subprocess.run(["bash", "-c", exports + line], capture_output=True, text=True,
                                     cwd=TOP, timeout=60)
+            if promise and result.returncode:
+                return False
             assert result.returncode == 0, f"{line}\n{result.stdout}{result.stderr}"
             return not promise or re.search(promise, result.stdout.replace("\r", "").strip(), re.M)
         wait_until(done, f"{line} to print {promise}")
@@ -81,7 +84,7 @@ def test_what_it_prints_works_as_printed_twice_in_a_row(tmp_path, source):
         try:
             quick_start.wait()
             lines = [line.strip() for line in quick_start.text().splitlines()
-                     if re.match(r"  (curl|etcdctl|export|for|printf) ", line)]
+                     if re.match(r"  (curl|etcdctl|export|for|printf|cat|rm) ", line)]
             assert len(lines) >= 8
             run_as_printed(lines, quick_start.ports)
         finally:
