@@ -133,9 +133,13 @@ bool pool_retry(struct upstream_request *request, enum upstream_failure *ret_fai
     if (request->host->is_removed)
         return false;
     int err = open_connection(request->host);
-    struct upstream_connection *idle = err == ERR_AGAIN ? take_idle(request) : NULL;
-    if (idle)
-        return attach(idle, request);
+    if (err == ERR_AGAIN) {
+        struct upstream_connection *idle = take_idle(request);
+        if (idle)
+            return attach(idle, request);
+        if (!request->host->connection_count) /* the pooled ones were gone as well */
+            err = open_connection(request->host);
+    }
     if (err != ERR_IO) {
         wait_for_connection(request, true);
         return true;

@@ -5,6 +5,7 @@
 #include "tests/support/proxy_rig.h"
 #include "tests/support/test.h"
 
+#include <semaphore.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -346,6 +347,61 @@ START_TEST(a_second_try_takes_the_pooled_connection_where_no_more_may_be_opened)
 }
 END_TEST
 
+/* Keeps the worker from seeing one thing before the other. */
+static struct {
+    struct loop_post post;
+    sem_t is_held, may_go;
+} hold;
+
+static void on_hold(struct loop_post *post)
+{
+    (void)post;
+    sem_post(&hold.is_held);
+    sem_wait(&hold.may_go);
+}
+
+static void hold_worker(struct proxy_rig *rig)
+{
+    sem_init(&hold.is_held, 0, 0);
+    sem_init(&hold.may_go, 0, 0);
+    loop_post(worker_pool_worker(rig->pool, 0)->loop, &hold.post, on_hold);
+    sem_wait(&hold.is_held);
+}
+
+/* A server that restarts has closed them all. */
+START_TEST(a_second_try_gets_a_connection_where_the_pooled_ones_are_gone_too)
+{
+    struct scene scene = set_up(1, two_connections);
+    int clients[2], servers[2];
+    for (int i = 0; i < 2; i++) {
+        clients[i] = rig_connect(scene.rig);
+        rig_send(clients[i], get);
+        servers[i] = rig_accept(&scene.servers[0]);
+        rig_read_message(servers[i]);
+    }
+    for (int i = 0; i < 2; i++) {
+        rig_send(servers[i], ok);
+        rig_read_message(clients[i]);
+    }
+    struct shared_state *taken = take_connection(&scene);
+    rig_send(clients[0], get);
+    rig_read_message(servers[1]); /* the one used last */
+    hold_worker(scene.rig);
+    close(servers[1]);
+    close(servers[0]);
+    sem_post(&hold.may_go);
+    int server = rig_accept(&scene.servers[0]);
+    rig_read_message(server);
+    rig_send(server, ok);
+    ck_assert_begins(rig_read_message(clients[0]), "HTTP/1.1 200 ");
+    give_connection(taken);
+    close(clients[0]);
+    close(clients[1]);
+    close(server);
+    tear_down(&scene);
+}
+END_TEST
+
 START_TEST(who_waits_gets_a_new_connection_when_the_one_in_use_ends)
 {
     struct scene scene = set_up(1, one_connection);
@@ -598,6 +654,7 @@ TEST_MAIN("cluster", a_refused_connection_is_answered_503,
           who_is_refused_for_a_threshold_is_no_failure_of_the_host,
           who_waits_fails_when_the_one_connection_ends_and_no_other_can_be_opened,
           a_second_try_takes_the_pooled_connection_where_no_more_may_be_opened,
+          a_second_try_gets_a_connection_where_the_pooled_ones_are_gone_too,
           who_waits_gets_a_new_connection_when_the_one_in_use_ends, hosts_take_turns,
           the_breaker_opens_and_stays_open_when_published_again, an_open_breaker_tries_and_closes,
           a_client_that_leaves_is_no_failure_and_gives_the_trial_back,
