@@ -17,7 +17,7 @@ struct compiler {
     bool omits_empty;
 };
 
-/* Bytes of all literals of one format. */
+/* Bytes of all literals and names of one format. */
 enum { LITERAL_BYTES_MAX = 256 * 1024 };
 
 static const struct {
@@ -47,15 +47,20 @@ static struct format_piece *add_piece(struct compiler *compiler)
     return &compiler->pieces[compiler->piece_count++];
 }
 
-/* Turns the literal that was growing into a piece. */
+/* Turns the text that was growing into a piece. What is left of its limit is that of the next. */
+static void end_text(struct compiler *compiler, enum format_piece_kind kind)
+{
+    struct format_piece *piece = add_piece(compiler);
+    piece->kind = kind;
+    piece->text = arena_copy_str(compiler->arena, buf_str(&compiler->literal));
+    compiler->literal.max -= compiler->literal.len;
+    compiler->literal.len = 0;
+}
+
 static void end_literal(struct compiler *compiler)
 {
-    if (!compiler->literal.len)
-        return;
-    struct format_piece *piece = add_piece(compiler);
-    piece->kind = PIECE_LITERAL;
-    piece->text = arena_copy_str(compiler->arena, buf_str(&compiler->literal));
-    buf_reset(&compiler->literal);
+    if (compiler->literal.len)
+        end_text(compiler, PIECE_LITERAL);
 }
 
 /* --- operators --- */
@@ -253,16 +258,11 @@ static void add_json_number(struct compiler *compiler, double number)
 static void add_mark(struct compiler *compiler, enum format_piece_kind kind, const char *name)
 {
     end_literal(compiler);
-    struct buf text;
-    buf_init(&text, LITERAL_BYTES_MAX);
     if (name) {
-        buf_append_json_string(&text, str_from(name));
-        buf_append_char(&text, ':');
+        buf_append_json_string(&compiler->literal, str_from(name));
+        buf_append_char(&compiler->literal, ':');
     }
-    struct format_piece *piece = add_piece(compiler);
-    piece->kind = kind;
-    piece->text = arena_copy_str(compiler->arena, buf_str(&text));
-    buf_done(&text);
+    end_text(compiler, kind);
 }
 
 static int compare_members(const void *a, const void *b)

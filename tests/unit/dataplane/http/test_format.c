@@ -191,6 +191,32 @@ START_TEST(a_bad_format_is_refused_by_name)
 }
 END_TEST
 
+START_TEST(a_format_that_is_too_large_is_refused_wherever_its_operators_stand)
+{
+    setup();
+    enum { LONG = 200 * 1024 };
+    char *x = arena_alloc(&load.arena, LONG + 1);
+    memset(x, 'x', LONG);
+    x[LONG] = '\0';
+    const char *const large[] = {
+        arena_printf(&load.arena, "%s%s", x, x),
+        arena_printf(&load.arena, "%s%s%%PROTOCOL%%", x, x),
+        arena_printf(&load.arena, "%s%%PROTOCOL%%%s", x, x),
+    };
+    const struct format *format;
+    for (size_t i = 0; i < sizeof large / sizeof *large; i++)
+        ck_assert_int_eq(
+            format_new_text(&load.arena, str_from(large[i]), false, &format, &load.msg),
+            ERR_TOO_LARGE);
+    const char *name =
+        arena_printf(&load.arena, "{\"json_format\":{\"%s%s\":\"%%PROTOCOL%%\"}}", x, x);
+    Envoy__Config__Core__V3__SubstitutionFormatString *message = fake_load_message(
+        &load, &envoy__config__core__v3__substitution_format_string__descriptor, name);
+    ck_assert_int_eq(format_new(&load.arena, message, &format, &load.msg), ERR_TOO_LARGE);
+    teardown();
+}
+END_TEST
+
 START_TEST(rendering_stays_within_its_buffer)
 {
     setup();
@@ -237,5 +263,6 @@ END_TEST
 TEST_MAIN("format", operators_are_replaced_by_what_the_stream_says,
           addresses_are_those_of_client_and_connection, flags_have_envoys_names,
           json_is_as_envoy_prints_it, what_a_peer_sent_cannot_break_out, the_default_line_is_envoys,
-          a_bad_format_is_refused_by_name, rendering_stays_within_its_buffer,
-          a_constant_is_known_as_one)
+          a_bad_format_is_refused_by_name,
+          a_format_that_is_too_large_is_refused_wherever_its_operators_stand,
+          rendering_stays_within_its_buffer, a_constant_is_known_as_one)
