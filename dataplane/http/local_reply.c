@@ -108,13 +108,13 @@ static const struct mapper *find_mapper(const struct local_reply_config *config,
 static const struct format *apply_mapper(const struct mapper *mapper, struct http_stream *stream,
                                          unsigned *status, struct str *body)
 {
+    header_mutations_apply(mapper->headers, stream, &stream->response.headers);
     if (mapper->status) {
         *status = mapper->status;
         stream->response.status = mapper->status;
     }
     if (mapper->has_body)
         *body = mapper->body;
-    header_mutations_apply(mapper->headers, stream, &stream->response.headers);
     return mapper->format;
 }
 

@@ -104,6 +104,23 @@ START_TEST(the_first_mapper_that_matches_counts)
 }
 END_TEST
 
+/* In Envoy 1.40's order. */
+START_TEST(headers_of_a_mapper_are_made_before_its_status)
+{
+    setup();
+    reply(
+        "{\"mappers\":[{\"filter\":{\"not_health_check_filter\":{}},\"status_code\":404,"
+        "\"headers_to_add\":[{\"header\":{\"key\":\"x-was\",\"value\":\"%RESPONSE_CODE%\"}}],"
+        "\"body_format_override\":{\"text_format_source\":{\"inline_string\":\"%RESPONSE_CODE%\"}}"
+        "}]}",
+        503, "", "");
+    ck_assert_uint_eq(status, 404);
+    ck_assert_str_eq(fake_stream_response_header(&fake, "x-was"), "503");
+    ck_assert_str_eq_len(body, "404");
+    teardown();
+}
+END_TEST
+
 START_TEST(what_is_not_supported_is_refused)
 {
     setup();
@@ -131,4 +148,4 @@ END_TEST
 
 TEST_MAIN("local_reply", without_configuration_the_body_stays_as_it_is,
           the_common_format_makes_problem_json, the_first_mapper_that_matches_counts,
-          what_is_not_supported_is_refused)
+          headers_of_a_mapper_are_made_before_its_status, what_is_not_supported_is_refused)
