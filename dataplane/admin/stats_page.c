@@ -5,7 +5,6 @@
  */
 #include "common/base/clock.h"
 #include "common/base/mem.h"
-#include "common/regex/regex.h"
 #include "dataplane/admin/admin_internal.h"
 #include "dataplane/route/regex.h"
 #include "dataplane/upstream/breaker.h"
@@ -506,7 +505,7 @@ static bool set_filter(struct page *page, const char *filter, struct admin_reply
         return true;
     struct buf pattern;
     struct errmsg msg;
-    buf_init(&pattern, 2 * (size_t)REGEX_BYTES_MAX);
+    buf_init(&pattern, 2 * (size_t)ADMIN_REQUEST_BYTES_MAX); /* too long a one is refused as such */
     buf_printf(&pattern, "(?s:.*)(?:%s)(?s:.*)", filter);
     int err = route_regex_get(page->admin->options.shared, &page->states, buf_str(&pattern),
                               &page->filter, &msg);

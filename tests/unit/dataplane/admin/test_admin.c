@@ -355,6 +355,10 @@ START_TEST(statistics_are_summed_over_the_workers)
     ck_assert_ptr_null(strstr(answer, "der"));
     ck_assert_ptr_null(strstr(answer, "membership"));
     EXPECT("GET", "/stats?filter=%28%3F%3Da%29", "400", "Invalid regex");
+    char path[9000] = "/stats?filter=";
+    memset(path + strlen(path), 'x', sizeof path - strlen(path) - 1);
+    path[sizeof path - 1] = '\0';
+    ck_assert_int_eq(strncmp(ask("GET", path), "HTTP/1.1 400 ", 13), 0);
     EXPECT("GET", "/stats?format=json&filter=users.upstream_rq_t", "200",
            "{\"stats\":[{\"name\":\"cluster.users.upstream_rq_total\",\"value\":9},",
            "\"computed_quantiles\":[{\"name\":\"cluster.users.upstream_rq_time\"");
