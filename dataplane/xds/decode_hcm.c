@@ -239,11 +239,8 @@ static int read_local_reply(struct decoder *decoder)
     if (!decoder->message->local_reply_config)
         return 0;
     struct filter_load load = filter_load_of(decoder);
-    int err = local_reply_config_new(&load, decoder->message->local_reply_config,
-                                     &decoder->listener->local_reply, decoder->msg);
-    if (err)
-        errmsg_prefix(decoder->msg, "local_reply_config: ");
-    return err;
+    return local_reply_config_new(&load, decoder->message->local_reply_config,
+                                  &decoder->listener->local_reply, decoder->msg);
 }
 
 /* --- limits and timeouts ---------------------------------------------------------------------- */

@@ -273,6 +273,8 @@ START_TEST(what_cannot_be_run_is_refused_by_name)
          "      original_ip_detection_extensions: [{name: x, typed_config: {\"@type\": "
          "type.googleapis.com/a.B, value: \"\"}}]\n",
          MANAGER "original_ip_detection_extensions: not supported"},
+        {HEAD CHAIN HCM RDS FILTERS "      local_reply_config: {body_format: {}}\n",
+         MANAGER "local_reply_config: body_format: format: nothing is set"},
     };
     xds_rig_init(&rig);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
