@@ -9,6 +9,7 @@
 #include <event2/event.h>
 #include <fcntl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum {
@@ -322,9 +323,13 @@ static int probe(const struct address *address)
     return err;
 }
 
-/* A socket file that nobody listens on any more is in the way of the next who would. */
+/* A socket file that nobody listens on any more is in the way of the next who would. Any other file
+ * refuses connections too, and is not ours to remove. */
 static void remove_stale_path(const struct address *address)
 {
+    struct stat status;
+    if (lstat(address->path.sun_path, &status) != 0 || !S_ISSOCK(status.st_mode))
+        return;
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return;

@@ -153,7 +153,26 @@ START_TEST(a_unix_socket_is_shared_by_all_workers_and_a_stale_one_replaced)
 }
 END_TEST
 
+/* Connecting to it is refused as well, as with a socket that nobody listens on. */
+START_TEST(a_file_in_the_place_of_a_unix_socket_stays)
+{
+    struct address address = {.path = {.sun_family = AF_UNIX}, .len = sizeof address.path};
+    char folder[] = "/tmp/weir-test-XXXXXX";
+    ck_assert_ptr_nonnull(mkdtemp(folder));
+    int len = snprintf(address.path.sun_path, sizeof address.path.sun_path, "%s/f", folder);
+    ck_assert_int_gt(len, 0);
+    close(open(address.path.sun_path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+    int fd;
+    uint16_t port;
+    ck_assert_int_eq(listener_open_sockets(&address, 0, false, 1, &fd, &port), ERR_EXISTS);
+    ck_assert_int_eq(access(address.path.sun_path, F_OK), 0);
+    unlink(address.path.sun_path);
+    rmdir(folder);
+}
+END_TEST
+
 TEST_MAIN("listener", without_descriptors_connections_are_shed_and_it_goes_on_later,
           with_no_descriptor_to_be_had_at_all_it_rests_and_sheds_again_later,
           without_descriptors_towards_a_server_the_server_is_not_blamed,
-          a_unix_socket_is_shared_by_all_workers_and_a_stale_one_replaced)
+          a_unix_socket_is_shared_by_all_workers_and_a_stale_one_replaced,
+          a_file_in_the_place_of_a_unix_socket_stays)
