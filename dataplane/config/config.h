@@ -36,6 +36,7 @@ struct address {
         struct sockaddr_un path;
     };
     socklen_t len;
+    bool takes_ipv4; /* of a listener on "[::]": also clients that come by IPv4 (ipv4_compat) */
     struct str text; /* in the arena of whatever holds the address */
 };
 

@@ -303,6 +303,11 @@ static int open_socket(const struct address *address, uint32_t backlog, bool sha
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
     if (shares_port)
         setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof one);
+    if (address->any.sa_family == AF_INET6) {
+        /* As in Envoy: 0.0.0.0 may be another listener's. */
+        int is_only_v6 = !address->takes_ipv4;
+        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &is_only_v6, sizeof is_only_v6);
+    }
     if (bind(fd, &address->any, address->len) || listen(fd, (int)backlog)) {
         int err = err_of_errno(errno);
         close(fd);

@@ -96,7 +96,8 @@ int read_address(const Envoy__Config__Core__V3__Address *message, const char *pa
         return errmsg_set(msg, ERR_INVALID, "%s.socket_address.address: must be set", path);
     ret->host = str_from(socket->address);
     ret->port = (uint16_t)socket->port_value;
-    parse_ip(socket->address, ret->port, arena, &ret->address);
+    if (parse_ip(socket->address, ret->port, arena, &ret->address))
+        ret->address.takes_ipv4 = socket->ipv4_compat;
     return 0;
 }
 

@@ -3,6 +3,7 @@
 #include "tests/support/proxy_rig.h"
 #include "tests/support/test.h"
 
+#include <arpa/inet.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/resource.h>
@@ -171,8 +172,29 @@ START_TEST(a_file_in_the_place_of_a_unix_socket_stays)
 }
 END_TEST
 
+/* As in Envoy: 0.0.0.0 and [::] may be two listeners, each with its own clients. */
+START_TEST(a_listener_on_ipv6_takes_ipv4_only_where_it_is_to)
+{
+    struct address address = {.v6 = {.sin6_family = AF_INET6}, .len = sizeof address.v6};
+    ck_assert_int_eq(inet_pton(AF_INET6, "::ffff:127.0.0.1", &address.v6.sin6_addr), 1);
+    int plain = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0), fd;
+    uint16_t port;
+    if (plain < 0) { /* a kernel without IPv6 */
+        ck_assert_int_eq(listener_open_sockets(&address, 0, false, 1, &fd, &port), ERR_INVALID);
+        return;
+    }
+    close(plain);
+    ck_assert_int_eq(listener_open_sockets(&address, 0, false, 1, &fd, &port), ERR_IO);
+    address.takes_ipv4 = true;
+    ck_assert_int_eq(listener_open_sockets(&address, 0, false, 1, &fd, &port), 0);
+    close(rig_connect_port(port)); /* of 127.0.0.1 */
+    close(fd);
+}
+END_TEST
+
 TEST_MAIN("listener", without_descriptors_connections_are_shed_and_it_goes_on_later,
           with_no_descriptor_to_be_had_at_all_it_rests_and_sheds_again_later,
           without_descriptors_towards_a_server_the_server_is_not_blamed,
           a_unix_socket_is_shared_by_all_workers_and_a_stale_one_replaced,
-          a_file_in_the_place_of_a_unix_socket_stays)
+          a_file_in_the_place_of_a_unix_socket_stays,
+          a_listener_on_ipv6_takes_ipv4_only_where_it_is_to)

@@ -172,6 +172,24 @@ START_TEST(many_early_mutation_extensions_cost_what_they_have)
 }
 END_TEST
 
+START_TEST(all_of_ipv6_may_take_ipv4_too)
+{
+    xds_rig_init(&rig);
+#define ALL_OF_IPV6(compat)                                                                        \
+    "name: public/http\n"                                                                          \
+    "address: {socket_address: {address: \"::\", port_value: 8080, ipv4_compat: " compat           \
+    "}}\n" CHAIN HCM RDS FILTERS
+    for (int takes = 0; takes < 2; takes++) {
+        struct listener_config *listener =
+            decode(takes ? ALL_OF_IPV6("true") : ALL_OF_IPV6("false"));
+        ck_assert_str_eq_len(listener->address.text, "[::]:8080");
+        ck_assert_int_eq(listener->address.takes_ipv4, takes);
+        listener_config_unref(listener);
+    }
+    xds_rig_done(&rig);
+}
+END_TEST
+
 START_TEST(routes_can_be_inline)
 {
     xds_rig_init(&rig);
@@ -284,5 +302,6 @@ START_TEST(what_cannot_be_run_is_refused_by_name)
 END_TEST
 
 TEST_MAIN("decode_listener", a_plain_listener_has_the_defaults_of_envoy, every_setting_is_read,
-          many_early_mutation_extensions_cost_what_they_have, routes_can_be_inline,
-          an_unknown_filter_is_refused_unless_it_is_optional, what_cannot_be_run_is_refused_by_name)
+          many_early_mutation_extensions_cost_what_they_have, all_of_ipv6_may_take_ipv4_too,
+          routes_can_be_inline, an_unknown_filter_is_refused_unless_it_is_optional,
+          what_cannot_be_run_is_refused_by_name)
