@@ -112,9 +112,14 @@ static void set_flags(struct value *value, uint32_t flags)
     value->text = (struct str){.data = value->scratch, .len = len};
 }
 
-static struct str response_header(const struct http_stream *stream, enum header_id id,
-                                  struct str name)
+/* ":status" is put into value. */
+static struct str response_header(struct value *value, const struct http_stream *stream,
+                                  enum header_id id, struct str name)
 {
+    if (str_equal(name, STR(":status")) && stream->response.status) {
+        set_number(value, stream->response.status);
+        return value->text;
+    }
     const struct header *header = id == HEADER_OTHER
                                       ? header_list_find_name(&stream->response.headers, name)
                                       : header_list_find(&stream->response.headers, id);
@@ -139,10 +144,10 @@ static void set_header(struct value *value, const struct format_piece *piece,
 {
     bool is_request = piece->operation == FORMAT_REQ;
     struct str text = is_request ? request_header(stream, piece->id, piece->text)
-                                 : response_header(stream, piece->id, piece->text);
+                                 : response_header(value, stream, piece->id, piece->text);
     if (!text.len && piece->other.len)
         text = is_request ? request_header(stream, piece->other_id, piece->other)
-                          : response_header(stream, piece->other_id, piece->other);
+                          : response_header(value, stream, piece->other_id, piece->other);
     set_string(value, text);
 }
 

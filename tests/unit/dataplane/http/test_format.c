@@ -70,6 +70,7 @@ START_TEST(operators_are_replaced_by_what_the_stream_says)
                      "new|-|new|ne|-");
     ck_assert_str_eq(text("%RESP(X-UP)% %RESPONSE_CODE% %RESPONSE_CODE_DETAILS% %RESPONSE_FLAGS%"),
                      "1 200 via_upstream -");
+    ck_assert_str_eq(text("%RESP(:STATUS)% %RESP(X-NO?:STATUS):2% %RESP(:NO)%"), "200 20 -");
     ck_assert_str_eq(text("%DURATION% %RESPONSE_DURATION% %RESPONSE_TX_DURATION% "
                           "%REQUEST_DURATION%"),
                      "41 1 40 -");
