@@ -50,6 +50,13 @@ bool http_method_is_common(struct str method)
     return http_method_of(method) != HTTP_OTHER;
 }
 
+bool http_request_is_grpc(const struct http_request *request)
+{
+    struct str type = header_list_value(&request->headers, HEADER_CONTENT_TYPE);
+    const struct str grpc = STR("application/grpc");
+    return str_starts_with(type, grpc) && (type.len == grpc.len || type.data[grpc.len] == '+');
+}
+
 /* The length of the [IPv6] at the start of text, 0 where there is none. */
 static size_t ip_literal_len(struct str text)
 {

@@ -72,6 +72,9 @@ bool http_method_is_common(struct str method);
 /* Empty for HTTP_OTHER; static storage. */
 struct str http_method_name(enum http_method method);
 
+/* Whether it is gRPC, as Envoy sees it: by a content type without parameters. */
+bool http_request_is_grpc(const struct http_request *request);
+
 /* Whether text is host[:port] of RFC 3986: reg-name, IPv4 or [IPv6], no userinfo, no comma, a port
  * of 1 to 5 digits up to 65535 where there is a colon; the host is not empty. */
 bool http_authority_is_valid(struct str text);

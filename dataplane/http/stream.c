@@ -413,15 +413,6 @@ static void apply_route_to_response(struct http_stream *stream)
                                &stream->response.headers);
 }
 
-/* Whether it would have asked for gRPC; then errors are told in gRPC's way. */
-static bool is_grpc(const struct http_stream *stream)
-{
-    struct str type = header_list_value(&stream->request.headers, HEADER_CONTENT_TYPE);
-    const struct str grpc = STR("application/grpc");
-    return str_starts_with(type, grpc) &&
-           (type.len == grpc.len || type.data[grpc.len] == '+' || type.data[grpc.len] == ';');
-}
-
 /* gRPC's mapping of HTTP statuses (http-grpc-status-mapping.md). */
 static struct str grpc_status_of(unsigned status)
 {
@@ -468,7 +459,7 @@ static void fill_reply(struct http_stream *stream, unsigned status, struct str *
                        struct str content_type)
 {
     struct http_response *response = &stream->response;
-    if (is_grpc(stream)) {
+    if (http_request_is_grpc(&stream->request)) { /* errors are told in gRPC's way */
         header_list_set(&response->headers, HEADER_CONTENT_TYPE, STR("application/grpc"));
         header_list_set(&response->headers, HEADER_GRPC_STATUS, grpc_status_of(status));
         if (body->len)

@@ -198,17 +198,10 @@ static enum match_result test_queries(const struct route_conditions *conditions,
     return MATCH_YES;
 }
 
-static bool is_grpc(const struct http_request *request)
-{
-    struct str type = header_list_value(&request->headers, HEADER_CONTENT_TYPE);
-    struct str grpc = STR("application/grpc");
-    return str_starts_with(type, grpc) && (type.len == grpc.len || type.data[grpc.len] == '+');
-}
-
 static enum match_result test_conditions(const struct route_conditions *conditions,
                                          const struct route_match_input *input)
 {
-    if (conditions->is_grpc_only && !is_grpc(input->request))
+    if (conditions->is_grpc_only && !http_request_is_grpc(input->request))
         return MATCH_NO;
     if (conditions->fraction_denominator &&
         input->random % conditions->fraction_denominator >= conditions->fraction_numerator)

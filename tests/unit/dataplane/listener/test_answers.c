@@ -130,6 +130,11 @@ START_TEST(grpc_clients_are_told_in_grpcs_way)
     ck_assert_begins(answer, "HTTP/1.1 200 ");
     ck_assert_contains(answer, "content-type: application/grpc\r\n");
     ck_assert_contains(answer, "grpc-status: 12\r\n");
+    /* with a parameter it is not, in Envoy */
+    answer =
+        rig_get(scene.rig, "POST /s/m HTTP/1.1\r\nHost: h\r\nContent-Type: application/grpc;x\r\n"
+                           "Content-Length: 0\r\n\r\n");
+    ck_assert_begins(answer, "HTTP/1.1 404 ");
     tear_down(&scene);
 }
 END_TEST
