@@ -70,7 +70,6 @@ struct filter_route_config {
 struct listener_config {
     uint32_t refs;
     struct arena arena;
-    uint64_t hash; /* of the encoded resource, keyed by process: equal = unchanged */
     struct str name;
     struct address address;
     uint32_t connection_buffer_bytes; /* per_connection_buffer_limit_bytes: the high watermark */
@@ -128,7 +127,6 @@ struct host_config {
 struct endpoints_config {
     uint32_t refs;
     struct arena arena;
-    uint64_t hash;
     struct str name;
     struct host_config *hosts;
     uint32_t host_count;
@@ -182,7 +180,6 @@ struct breaker_config {
 struct cluster_config {
     uint32_t refs;
     struct arena arena;
-    uint64_t hash;
     struct str name;
     struct name_slots *slots;
     uint32_t slot; /* of the cluster's name, in slots; a reference */

@@ -94,16 +94,14 @@ struct route_table_options {
 
 /* Decodes message (borrowed; need not outlive the call). Compiles every regex (PCRE2 with JIT and a
  * match limit; equal patterns share one). 0 and a table with one reference, or ERR_* with a
- * sentence "virtual host X: route Y: field …". hash: of the encoded resource, kept in the table. */
-int route_table_new(const Envoy__Config__Route__V3__RouteConfiguration *message, uint64_t hash,
+ * sentence "virtual host X: route Y: field …". */
+int route_table_new(const Envoy__Config__Route__V3__RouteConfiguration *message,
                     const struct route_table_options *options, struct route_table **ret_table,
                     struct errmsg *msg) MUST_CHECK;
 struct route_table *route_table_ref(struct route_table *table);
 /* NULL is fine. */
 void route_table_unref(struct route_table *table);
 struct str route_table_name(const struct route_table *table);
-uint64_t route_table_hash(const struct route_table *table);
-uint32_t route_table_length(const struct route_table *table);
 /* Calls visit with the name of each cluster that a route leads to, often more than once; not of
  * clusters that a request header names. */
 typedef void route_cluster_fn(struct str cluster, void *arg);

@@ -19,7 +19,6 @@ struct filter_name {
 
 struct route_table {
     uint32_t refs;
-    uint64_t hash;
     struct arena arena;
     struct str name;
     struct vec states; /* shared states that the arena refers to */
@@ -29,7 +28,6 @@ struct route_table {
     uint32_t filter_name_count;
     struct route_virtual_host *hosts;
     uint32_t host_count;
-    uint32_t route_count;
     struct route_domains domains;
     bool ignores_port;
 };
@@ -350,7 +348,6 @@ static int virtual_host_init(struct decoder *decoder,
     if (err)
         return err;
     route_index_init(&host->index, arena, host->entries, host->entry_count);
-    decoder->table->route_count += host->entry_count;
     return 0;
 }
 
@@ -425,13 +422,12 @@ static int decode(struct decoder *decoder,
     return err ? err : decode_hosts(decoder, message, msg);
 }
 
-int route_table_new(const Envoy__Config__Route__V3__RouteConfiguration *message, uint64_t hash,
+int route_table_new(const Envoy__Config__Route__V3__RouteConfiguration *message,
                     const struct route_table_options *options, struct route_table **ret_table,
                     struct errmsg *msg)
 {
     struct route_table *table = MEM_NEW(struct route_table);
     table->refs = 1;
-    table->hash = hash;
     table->cluster_slots = options->cluster_slots;
     table->filter_slots = options->filter_slots;
     arena_init(&table->arena, message->n_virtual_hosts > 1 ? 64 * 1024 : 16 * 1024);
@@ -486,16 +482,6 @@ void route_table_unref(struct route_table *table)
 struct str route_table_name(const struct route_table *table)
 {
     return table->name;
-}
-
-uint64_t route_table_hash(const struct route_table *table)
-{
-    return table->hash;
-}
-
-uint32_t route_table_length(const struct route_table *table)
-{
-    return table->route_count;
 }
 
 static void visit_arms(const struct route *route, route_cluster_fn *visit, void *arg)

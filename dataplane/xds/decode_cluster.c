@@ -1,6 +1,5 @@
 #include "dataplane/xds/decode_internal.h"
 
-#include "common/base/hash.h"
 #include "common/pbjson/wire.h"
 #include "dataplane/config/stats.h"
 #include "dataplane/upstream/breaker.h"
@@ -392,7 +391,6 @@ static int load(const struct decode_context *context, struct str name, struct st
     if (!str_equal(str_from(decoder.message->name), name) || name.len == 0)
         return errmsg_set(msg, ERR_INVALID, "name: is \"%s\"", decoder.message->name);
     cluster->name = arena_copy_str(&cluster->arena, name);
-    cluster->hash = hash_keyed(bytes);
     err = read_all(&decoder);
     if (err)
         return err;

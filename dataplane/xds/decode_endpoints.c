@@ -1,6 +1,5 @@
 #include "dataplane/xds/decode_internal.h"
 
-#include "common/base/hash.h"
 #include "common/base/map.h"
 #include "common/pbjson/wire.h"
 
@@ -173,7 +172,5 @@ int decode_endpoints(const struct decode_context *context, struct str name, stru
     arena_done(&scratch);
     if (err)
         errmsg_prefix(msg, "endpoints %.*s: ", STR_ARGS(name));
-    else
-        (*ret_endpoints)->hash = hash_keyed(bytes);
     return err;
 }

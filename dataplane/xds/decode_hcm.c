@@ -87,8 +87,8 @@ static int read_routes(struct decoder *decoder)
         return errmsg_set(decoder->msg, ERR_INVALID, "rds or route_config: must be set");
     struct route_table_options options;
     decode_route_options(decoder->context, &options);
-    int err = route_table_new(message->route_config, listener->hash, &options,
-                              &listener->inline_routes, decoder->msg);
+    int err =
+        route_table_new(message->route_config, &options, &listener->inline_routes, decoder->msg);
     if (err)
         errmsg_prefix(decoder->msg, "route_config: ");
     return err;

@@ -4,7 +4,7 @@
 
 #include "dataplane/xds/decode_internal.h"
 
-/* Fills what an HttpConnectionManager says into listener (its name, address and hash are set). 0,
+/* Fills what an HttpConnectionManager says into listener (its name and address are set). 0,
  * or ERR_* with a sentence that begins with the field inside the manager. */
 int decode_hcm(const struct decode_context *context, const Google__Protobuf__Any *typed_config,
                struct listener_config *listener, struct errmsg *msg) MUST_CHECK;

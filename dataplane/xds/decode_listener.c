@@ -1,6 +1,5 @@
 #include "dataplane/xds/decode_internal.h"
 
-#include "common/base/hash.h"
 #include "common/pbjson/wire.h"
 #include "dataplane/xds/decode_hcm.h"
 
@@ -159,7 +158,6 @@ static int load(const struct decode_context *context, struct str name, struct st
     if ((message->name[0] && !str_equal(str_from(message->name), name)) || name.len == 0)
         return errmsg_set(msg, ERR_INVALID, "name: is \"%s\"", message->name);
     listener->name = arena_copy_str(&listener->arena, name);
-    listener->hash = hash_keyed(bytes);
     listener->connection_buffer_bytes =
         read_uint32(message->per_connection_buffer_limit_bytes, CONNECTION_BUFFER_BYTES);
     listener->tcp_backlog = read_uint32(message->tcp_backlog_size, TCP_BACKLOG);

@@ -1,6 +1,5 @@
 #include "dataplane/xds/decode_internal.h"
 
-#include "common/base/hash.h"
 #include "common/pbjson/wire.h"
 #include "dataplane/filters/table.h"
 
@@ -29,7 +28,7 @@ static int load(const struct decode_context *context, struct str name, struct st
         return errmsg_set(msg, ERR_INVALID, "name: is \"%s\"", routes->name);
     struct route_table_options options;
     decode_route_options(context, &options);
-    err = route_table_new(routes, hash_keyed(bytes), &options, ret_routes, msg);
+    err = route_table_new(routes, &options, ret_routes, msg);
     if (!err)
         decode_note_ignored(context, XDS_ROUTES, name, message);
     return err;

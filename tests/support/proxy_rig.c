@@ -132,7 +132,7 @@ void rig_config_routes(struct rig_config *config, const char *yaml)
         .workers = config->rig->workers,
     };
     route_table_unref(config->routes);
-    if (route_table_new((const void *)message, 1, &options, &config->routes, &msg))
+    if (route_table_new((const void *)message, &options, &config->routes, &msg))
         ck_abort_msg("%s", msg.text);
     arena_done(&arena);
 }

@@ -105,7 +105,7 @@ static struct route_table *table_of(route_message **routes, size_t count,
     message.n_virtual_hosts = 1;
     struct route_table *table = NULL;
     struct errmsg msg;
-    int err = route_table_new(&message, 0, options, &table, &msg);
+    int err = route_table_new(&message, options, &table, &msg);
     ck_assert_msg(err == 0, "%s", msg.text);
     return table;
 }
