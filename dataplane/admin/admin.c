@@ -328,8 +328,3 @@ uint16_t admin_port(const struct admin *admin)
 {
     return admin_server_port(admin->server);
 }
-
-bool admin_is_healthy(const struct admin *admin)
-{
-    return !admin->is_unhealthy;
-}

@@ -102,7 +102,5 @@ void admin_free(struct admin *admin);
 /* Begins to answer at "ip:port"; 0 or ERR_* with a sentence (see admin_server_listen). */
 int admin_listen(struct admin *admin, const char *address, struct errmsg *msg) MUST_CHECK;
 uint16_t admin_port(const struct admin *admin);
-/* False after POST /healthcheck/fail (until /healthcheck/ok): readiness answers 503. */
-bool admin_is_healthy(const struct admin *admin);
 
 #endif

@@ -367,7 +367,6 @@ static int finish(struct compiler *compiler, int err, bool is_json, const struct
         struct format *format = ARENA_NEW(compiler->arena, struct format);
         format->pieces = compiler->pieces;
         format->piece_count = compiler->piece_count;
-        format->is_json = is_json;
         format->omits_empty = compiler->omits_empty;
         format->content_type = is_json ? STR("application/json") : STR("text/plain");
         *ret = format;
@@ -465,11 +464,6 @@ const struct format *format_new_default(struct arena *arena)
 struct str format_content_type(const struct format *format)
 {
     return format->content_type;
-}
-
-bool format_is_json(const struct format *format)
-{
-    return format->is_json;
 }
 
 bool format_is_constant(const struct format *format, struct str *ret_text)

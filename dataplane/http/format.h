@@ -50,7 +50,6 @@ const struct format *format_new_default(struct arena *arena);
 /* Content type for a local reply in this format: what the message says, else "application/json" for
  * JSON and "text/plain" for text. */
 struct str format_content_type(const struct format *format);
-bool format_is_json(const struct format *format);
 /* True where it has no operators; ret_text is then what it always renders to. */
 bool format_is_constant(const struct format *format, struct str *ret_text);
 

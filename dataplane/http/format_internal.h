@@ -70,7 +70,6 @@ struct format_piece {
 struct format {
     struct format_piece *pieces;
     uint32_t piece_count;
-    bool is_json;
     bool omits_empty; /* missing: nothing in text, no member in JSON */
     struct str content_type;
 };

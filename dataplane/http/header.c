@@ -220,14 +220,14 @@ void header_list_set_name(struct header_list *list, struct str name, struct str 
     set(list, header_id_of(name), name, value);
 }
 
-static void append(struct header_list *list, enum header_id id, struct str name, struct str value)
+void header_list_append(struct header_list *list, enum header_id id, struct str value)
 {
     struct header *last = NULL;
     for (uint32_t i = header_list_has(list, id) ? list->len : 0; i-- > 0 && !last;)
-        if (has_name(&list->items[i], id, name))
+        if (list->items[i].id == id)
             last = &list->items[i];
     if (!last) {
-        header_list_add_item(list, id, name, value, flags_of_name(name));
+        header_list_add(list, id, value);
         return;
     }
     struct str old = last->value;
@@ -238,16 +238,6 @@ static void append(struct header_list *list, enum header_id id, struct str name,
     if (value.len)
         at = mempcpy(at, value.data, value.len);
     header_set_value(last, (struct str){.data = joined, .len = (size_t)(at - joined)});
-}
-
-void header_list_append(struct header_list *list, enum header_id id, struct str value)
-{
-    append(list, id, header_name(id), value);
-}
-
-void header_list_append_name(struct header_list *list, struct str name, struct str value)
-{
-    append(list, header_id_of(name), name, value);
 }
 
 #define BIT(id) (1ull << HEADER_##id)

@@ -145,7 +145,6 @@ void header_list_set_name(struct header_list *list, struct str name, struct str 
 /* Appends ", value" to the last line of this name, in the arena; adds a line where there is none.
  */
 void header_list_append(struct header_list *list, enum header_id id, struct str value);
-void header_list_append_name(struct header_list *list, struct str name, struct str value);
 /* Removes every line of this name and returns how many there were. */
 uint32_t header_list_remove(struct header_list *list, enum header_id id);
 uint32_t header_list_remove_name(struct header_list *list, struct str name);

@@ -30,11 +30,6 @@ enum http_method http_method_of(struct str method)
     return HTTP_OTHER;
 }
 
-struct str http_method_name(enum http_method method)
-{
-    return method_names[method];
-}
-
 bool http_method_is_common(struct str method)
 {
     static const struct str others[] = {

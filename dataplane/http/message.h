@@ -69,8 +69,6 @@ void http_response_init(struct http_response *response, struct arena *arena);
 enum http_method http_method_of(struct str method);
 /* Whether Envoy takes this method by default: those above and WebDAV's and their like. */
 bool http_method_is_common(struct str method);
-/* Empty for HTTP_OTHER; static storage. */
-struct str http_method_name(enum http_method method);
 
 /* Whether it is gRPC, as Envoy sees it: by a content type without parameters. */
 bool http_request_is_grpc(const struct http_request *request);
