@@ -115,13 +115,19 @@ static void on_acceptable(evutil_socket_t fd, short what, void *arg)
         ;
 }
 
+/* Begins to accept, as soon as the kernel has room to watch the socket. */
+static void start_accepting(struct listener *listener)
+{
+    if (event_add(listener->event, NULL))
+        loop_timer_start(&listener->accept_pause, ACCEPT_PAUSE_MS);
+}
+
 static void on_accept_pause_over(struct loop_timer *timer)
 {
     struct listener *listener = CONTAINER_OF(timer, struct listener, accept_pause);
     if (listener->reserve_fd < 0)
         listener->reserve_fd = open_reserve();
-    if (listener->event)
-        event_add(listener->event, NULL);
+    start_accepting(listener);
 }
 
 /* Gives the socket up; it is the caller's. */
@@ -190,7 +196,7 @@ static struct listener *listener_new(struct worker *worker, struct config_lease 
     listener->event =
         event_new(loop_event_base(worker->loop), fd, EV_READ | EV_PERSIST, on_acceptable, listener);
     ASSERT(listener->event);
-    event_add(listener->event, NULL);
+    start_accepting(listener);
     return listener;
 }
 
