@@ -1,5 +1,6 @@
 #include "dataplane/xds/bootstrap.h"
 
+#include "common/base/map.h"
 #include "common/base/mem.h"
 #include "dataplane/xds/bootstrap_ads.h"
 #include "dataplane/xds/decode_internal.h"
@@ -7,6 +8,7 @@
 #include <stdio.h>
 
 typedef Envoy__Config__Bootstrap__V3__Bootstrap bootstrap_message;
+typedef Envoy__Config__Bootstrap__V3__Bootstrap__StaticResources static_resources;
 
 static int read_admin(struct bootstrap *bootstrap, struct errmsg *msg)
 {
@@ -21,6 +23,28 @@ static int read_admin(struct bootstrap *bootstrap, struct errmsg *msg)
         return errmsg_set(msg, ERR_UNSUPPORTED, "admin.address: must be an IP address and a port");
     bootstrap->admin_address = address.address.text.data;
     return 0;
+}
+
+/* Puts name into names; a second one would take the place of the first without a word. */
+static int add_name(struct map *names, const char *name, const char *field, struct errmsg *msg)
+{
+    if (!map_put(names, str_from(name), names))
+        return 0;
+    return errmsg_set(msg, ERR_EXISTS, "static_resources.%s: two are named \"%s\"", field, name);
+}
+
+static int check_names(const static_resources *resources, struct errmsg *msg)
+{
+    struct map clusters = {0}, listeners = {0};
+    int err = 0;
+    for (size_t i = 0; resources && !err && i < resources->n_clusters; i++)
+        err = add_name(&clusters, resources->clusters[i]->name, "clusters", msg);
+    for (size_t i = 0; resources && !err && i < resources->n_listeners; i++)
+        if (resources->listeners[i]->name[0]) /* Envoy takes listeners without a name */
+            err = add_name(&listeners, resources->listeners[i]->name, "listeners", msg);
+    map_done(&clusters);
+    map_done(&listeners);
+    return err;
 }
 
 static int load(struct bootstrap *bootstrap, struct str text, const struct pbjson_registry *types,
@@ -38,7 +62,9 @@ static int load(struct bootstrap *bootstrap, struct str text, const struct pbjso
         bootstrap->message->node = ARENA_NEW(&bootstrap->arena, Envoy__Config__Core__V3__Node);
         envoy__config__core__v3__node__init(bootstrap->message->node);
     }
-    err = read_admin(bootstrap, msg);
+    err = check_names(bootstrap->message->static_resources, msg);
+    if (!err)
+        err = read_admin(bootstrap, msg);
     return err ? err : bootstrap_read_ads(bootstrap, msg);
 }
 
@@ -92,8 +118,7 @@ static int put_message(struct store *store, enum xds_type type, const char *name
 
 int bootstrap_put_static(const struct bootstrap *bootstrap, struct store *store, struct errmsg *msg)
 {
-    const Envoy__Config__Bootstrap__V3__Bootstrap__StaticResources *resources =
-        bootstrap->message->static_resources;
+    const static_resources *resources = bootstrap->message->static_resources;
     int err = 0;
     for (size_t i = 0; resources && !err && i < resources->n_clusters; i++)
         if (!str_equal(str_from(resources->clusters[i]->name), bootstrap->ads_cluster))
@@ -102,7 +127,7 @@ int bootstrap_put_static(const struct bootstrap *bootstrap, struct store *store,
     for (size_t i = 0; resources && !err && i < resources->n_listeners; i++) {
         const char *name = resources->listeners[i]->name;
         char numbered[64];
-        if (!name[0]) { /* Envoy takes listeners without a name */
+        if (!name[0]) {
             snprintf(numbered, sizeof numbered, "static_listener_%zu", i);
             name = numbered;
         }

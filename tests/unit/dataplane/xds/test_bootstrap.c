@@ -257,6 +257,10 @@ START_TEST(what_is_wrong_is_refused_by_its_path)
          "dynamic_resources.ads_config.grpc_services[0].envoy_grpc.cluster_name: "
          "static_resources has no cluster \"xds\""},
         {ADS_HEAD ENVOY_GRPC XDS_CLUSTER_HEAD, "cluster xds: load_assignment: has no endpoint"},
+        {"static_resources: {clusters: [{name: a}, {name: b}, {name: a}]}\n",
+         "static_resources.clusters: two are named \"a\""},
+        {"static_resources: {listeners: [{}, {}, {name: a}, {name: a}]}\n",
+         "static_resources.listeners: two are named \"a\""},
         {ADS_HEAD, "dynamic_resources.ads_config.grpc_services: must have one"},
         {"dynamic_resources: {ads_config: {api_type: REST}}\n",
          "dynamic_resources.ads_config.api_type: REST is not supported; use DELTA_GRPC"},
