@@ -417,8 +417,6 @@ static void apply_route_to_response(struct http_stream *stream)
 static struct str grpc_status_of(unsigned status)
 {
     switch (status) {
-    case 200:
-        return STR("0");
     case 400:
         return STR("13");
     case 401:

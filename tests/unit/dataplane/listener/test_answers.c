@@ -130,6 +130,14 @@ START_TEST(grpc_clients_are_told_in_grpcs_way)
     ck_assert_begins(answer, "HTTP/1.1 200 ");
     ck_assert_contains(answer, "content-type: application/grpc\r\n");
     ck_assert_contains(answer, "grpc-status: 12\r\n");
+    use_routes(&scene,
+               "name: r\nvirtual_hosts: [{name: v, domains: ['*'], routes: [{match: {prefix: /},"
+               " direct_response: {status: 200}}]}]\n");
+    answer =
+        rig_get(scene.rig, "POST /s/m HTTP/1.1\r\nHost: h\r\nContent-Type: application/grpc\r\n"
+                           "Content-Length: 0\r\n\r\n");
+    ck_assert_contains(answer, "grpc-status: 2\r\n"); /* no call has succeeded */
+    use_routes(&scene, "name: r\n");
     /* with a parameter it is not, in Envoy */
     answer =
         rig_get(scene.rig, "POST /s/m HTTP/1.1\r\nHost: h\r\nContent-Type: application/grpc;x\r\n"
