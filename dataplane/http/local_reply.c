@@ -118,20 +118,31 @@ static const struct format *apply_mapper(const struct mapper *mapper, struct htt
     return mapper->format;
 }
 
-void local_reply_apply(const struct local_reply_config *config, struct http_stream *stream,
-                       unsigned *status, struct str *body, struct str *content_type)
+/* Returns the type of the body. */
+static struct str rewrite(const struct local_reply_config *config, struct http_stream *stream,
+                          unsigned *status, struct str *body)
 {
-    *content_type = STR("text/plain");
-    if (!config)
-        return;
     stream->response.status = *status;
     const struct mapper *mapper = find_mapper(config, stream);
     const struct format *format = mapper ? apply_mapper(mapper, stream, status, body) : NULL;
     if (!format)
         format = config->format;
     if (!format)
-        return;
+        return STR("text/plain");
     struct format_input input = {.stream = stream, .local_reply_body = *body};
     *body = format_render_arena(format, &input, &stream->arena, LOCAL_REPLY_BODY_BYTES_MAX);
-    *content_type = format_content_type(format);
+    return format_content_type(format);
+}
+
+/* A type that the route's headers, or the mapper's, have given stays, but for a body that was
+ * rewritten under the route's. */
+void local_reply_apply(const struct local_reply_config *config, struct http_stream *stream,
+                       unsigned *status, struct str *body, struct str *ret_content_type)
+{
+    const struct header_list *headers = &stream->response.headers;
+    struct str type_before = header_list_value(headers, HEADER_CONTENT_TYPE), body_before = *body;
+    struct str type = config ? rewrite(config, stream, status, body) : STR("text/plain");
+    struct str given = header_list_value(headers, HEADER_CONTENT_TYPE);
+    bool is_stale = str_equal(given, type_before) && !str_equal(*body, body_before);
+    *ret_content_type = given.len && !is_stale ? given : type;
 }

@@ -25,9 +25,9 @@ int local_reply_config_new(
  * reply's own headers (in stream->response.headers) are set, and before content-type and
  * content-length are. In: *status and *body as the caller of http_stream_reply gave them. Out:
  * status (also put into stream->response.status), body (in the stream's arena, or as it was),
- * content_type (never empty; to be sent where the body is not empty). Adds the mapper's headers to
- * stream->response.headers. config may be NULL: then only content_type is set ("text/plain"). */
+ * content type (never empty; to be sent where the body is not empty). Adds the mapper's headers to
+ * stream->response.headers. config may be NULL: then only the content type is told. */
 void local_reply_apply(const struct local_reply_config *config, struct http_stream *stream,
-                       unsigned *status, struct str *body, struct str *content_type);
+                       unsigned *status, struct str *body, struct str *ret_content_type);
 
 #endif

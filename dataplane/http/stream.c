@@ -457,6 +457,8 @@ static void fill_reply(struct http_stream *stream, unsigned status, struct str *
                        struct str content_type)
 {
     struct http_response *response = &stream->response;
+    if (status == 204 || status == 304)
+        *body = (struct str){0};
     if (http_request_is_grpc(&stream->request)) { /* errors are told in gRPC's way */
         header_list_set(&response->headers, HEADER_CONTENT_TYPE, STR("application/grpc"));
         header_list_set(&response->headers, HEADER_GRPC_STATUS, grpc_status_of(status));
@@ -467,9 +469,10 @@ static void fill_reply(struct http_stream *stream, unsigned status, struct str *
         *body = (struct str){0};
     } else if (body->len) {
         header_list_set(&response->headers, HEADER_CONTENT_TYPE, content_type);
+    } else {
+        header_list_remove(&response->headers, HEADER_CONTENT_TYPE);
+        header_list_remove(&response->headers, HEADER_CONTENT_LENGTH);
     }
-    if (status == 204 || status == 304)
-        *body = (struct str){0};
     if (body->len && stream->is_head_request) {
         header_list_set(&response->headers, HEADER_CONTENT_LENGTH,
                         arena_decimal(&stream->arena, body->len));

@@ -121,6 +121,22 @@ START_TEST(headers_of_a_mapper_are_made_before_its_status)
 }
 END_TEST
 
+/* As Envoy 1.40 answered. */
+START_TEST(a_mapper_may_give_the_type)
+{
+    setup();
+    reply("{\"mappers\":[{\"filter\":{\"not_health_check_filter\":{}},\"headers_to_add\":[{"
+          "\"header\":"
+          "{\"key\":\"content-type\",\"value\":\"other/type\"}}],\"body_format_override\":{"
+          "\"text_format_source\":{\"inline_string\":\"<%LOCAL_REPLY_BODY%>\"},\"content_type\":"
+          "\"text/html\"}}]}",
+          503, "x", "");
+    ck_assert_str_eq_len(body, "<x>");
+    ck_assert_str_eq_len(content_type, "other/type");
+    teardown();
+}
+END_TEST
+
 START_TEST(what_is_not_supported_is_refused)
 {
     setup();
@@ -148,4 +164,5 @@ END_TEST
 
 TEST_MAIN("local_reply", without_configuration_the_body_stays_as_it_is,
           the_common_format_makes_problem_json, the_first_mapper_that_matches_counts,
-          headers_of_a_mapper_are_made_before_its_status, what_is_not_supported_is_refused)
+          headers_of_a_mapper_are_made_before_its_status, a_mapper_may_give_the_type,
+          what_is_not_supported_is_refused)

@@ -147,6 +147,23 @@ START_TEST(grpc_clients_are_told_in_grpcs_way)
 }
 END_TEST
 
+START_TEST(the_type_of_a_reply_is_the_one_that_its_route_gives)
+{
+    struct scene scene = set_up();
+    use_routes(&scene,
+               "name: r\n"
+               "response_headers_to_add: [{header: {key: content-type, value: application/json}}]\n"
+               "virtual_hosts: [{name: v, domains: ['*'], routes: ["
+               "{match: {prefix: /b}, direct_response: {status: 200, body: {inline_string: '{}'}}},"
+               "{match: {prefix: /}, direct_response: {status: 200}}]}]\n");
+    const char *answer = rig_get(scene.rig, "GET /b HTTP/1.1\r\nHost: h\r\n\r\n");
+    ck_assert_contains(answer, "content-type: application/json\r\n");
+    ck_assert_lacks(answer, "text/plain");
+    ck_assert_lacks(rig_get(scene.rig, "GET / HTTP/1.1\r\nHost: h\r\n\r\n"), "content-type");
+    tear_down(&scene);
+}
+END_TEST
+
 START_TEST(what_belongs_to_a_connection_stays_on_it)
 {
     struct scene scene = set_up();
@@ -426,6 +443,7 @@ START_TEST(a_redirect_whose_rewrite_takes_the_slash_stays_on_the_host)
 END_TEST
 
 TEST_MAIN("answers", answers_of_our_own_are_envoys, grpc_clients_are_told_in_grpcs_way,
+          the_type_of_a_reply_is_the_one_that_its_route_gives,
           what_belongs_to_a_connection_stays_on_it, http_10_clients_get_bodies_they_understand,
           requests_are_rewritten_as_their_route_says,
           the_address_towards_the_server_is_known_with_and_without_a_body,
