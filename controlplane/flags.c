@@ -201,17 +201,29 @@ static bool lies_in(const char *inner, const char *outer)
            (inner[len] == '\0' || inner[len] == '/' || outer[len - 1] == '/');
 }
 
-/* A status that is taken for an object gets a status, and so on. */
+/* A status that is taken for an object gets a status, and so on; an object that is taken for the
+ * status of one that does not exist is deleted. */
+static int check_apart(const char *flag, const char *statuses, const char *object_flag,
+                       const char *objects, struct errmsg *msg)
+{
+    if (lies_in(statuses, objects))
+        return errmsg_set(msg, ERR_INVALID, "--%s: %s lies in --%s %s", flag, statuses, object_flag,
+                          objects);
+    if (lies_in(objects, statuses))
+        return errmsg_set(msg, ERR_INVALID, "--%s: --%s %s lies in %s", flag, object_flag, objects,
+                          statuses);
+    return 0;
+}
+
 static int check_statuses(const struct flags *flags, struct errmsg *msg)
 {
-    if (lies_in(flags->status_prefix, flags->prefix))
-        return errmsg_set(msg, ERR_INVALID, "--status-prefix: %s lies in --prefix %s",
-                          flags->status_prefix, flags->prefix);
-    if (flags->directory && flags->status_directory &&
-        lies_in(flags->status_directory, flags->directory))
-        return errmsg_set(msg, ERR_INVALID, "--status-directory: %s lies in --directory %s",
-                          flags->status_directory, flags->directory);
-    return 0;
+    int err = 0;
+    if (*flags->status_prefix)
+        err = check_apart("status-prefix", flags->status_prefix, "prefix", flags->prefix, msg);
+    if (!err && flags->directory && flags->status_directory)
+        err = check_apart("status-directory", flags->status_directory, "directory",
+                          flags->directory, msg);
+    return err;
 }
 
 static int check(const struct flags *flags, struct errmsg *msg)

@@ -99,6 +99,21 @@ START_TEST(statuses_are_not_written_where_objects_are_read)
 }
 END_TEST
 
+START_TEST(objects_are_not_read_as_statuses_which_are_deleted_where_they_are_of_nothing)
+{
+    expect_error("--status-prefix: --prefix /weir/v1/ lies in /weir", "--status-prefix", "/weir",
+                 NULL, NULL);
+    expect_error("--status-prefix: --prefix /weir/v1/ lies in /", "--status-prefix=/", NULL, NULL,
+                 NULL);
+    const char *argv[] = {"weir-control", "--source=dir", "--directory=/etc/weir/policy",
+                          "--status-directory=/etc/weir"};
+    ck_assert_int_eq(flags_parse(&flags, 4, (char **)argv, &msg), ERR_INVALID);
+    ck_assert_str_eq(msg.text,
+                     "--status-directory: --directory /etc/weir/policy lies in /etc/weir");
+    flags_done(&flags);
+}
+END_TEST
+
 START_TEST(the_password_comes_from_a_file_without_its_line_end)
 {
     char path[] = "/tmp/weir-test-XXXXXX";
@@ -130,4 +145,5 @@ END_TEST
 TEST_MAIN("flags", defaults_are_those_of_the_help_text, values_follow_or_come_behind_an_equals_sign,
           endpoints_are_a_list, what_is_wrong_is_named,
           statuses_are_not_written_where_objects_are_read,
+          objects_are_not_read_as_statuses_which_are_deleted_where_they_are_of_nothing,
           the_password_comes_from_a_file_without_its_line_end, help_and_version_need_nothing_else)
