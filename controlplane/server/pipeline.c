@@ -22,6 +22,7 @@ struct pipeline {
     int64_t revision; /* of what the store has */
     bool is_stale;
     bool is_scheduled; /* publish is posted, or pause runs */
+    bool is_freed;     /* goes when publish, which is posted, is run */
     uint64_t published_ms;
     struct loop_post publish;
     struct loop_timer pause;
@@ -76,6 +77,10 @@ static void publish(struct pipeline *pipeline)
 static void on_publish(struct loop_post *post)
 {
     struct pipeline *pipeline = CONTAINER_OF(post, struct pipeline, publish);
+    if (pipeline->is_freed) {
+        mem_free(pipeline);
+        return;
+    }
     pipeline->is_scheduled = false;
     publish(pipeline);
 }
@@ -269,12 +274,15 @@ void pipeline_free(struct pipeline *pipeline)
 {
     if (!pipeline)
         return;
+    bool is_posted = pipeline->is_scheduled && !loop_timer_is_running(&pipeline->pause);
     loop_timer_stop(&pipeline->pause);
     status_free(pipeline->status);
     model_free(pipeline->model);
     translator_free(pipeline->translator);
     model_store_free(pipeline->store);
-    mem_free(pipeline);
+    pipeline->is_freed = true;
+    if (!is_posted)
+        mem_free(pipeline);
 }
 
 void pipeline_set_source(struct pipeline *pipeline, struct source *source)

@@ -42,7 +42,7 @@ struct pipeline_stats {
  * status documents. */
 struct pipeline *pipeline_new(struct loop *loop, struct ads_server *ads, struct ledger *ledger,
                               const char *served_by);
-/* The source must have been stopped. NULL is fine. */
+/* The source must have been stopped; before the loop is freed. NULL is fine. */
 void pipeline_free(struct pipeline *pipeline);
 /* What a source is to be made with; arg is the pipeline. Static storage. */
 const struct source_listener *pipeline_listener(void);
