@@ -29,6 +29,7 @@ struct gateway_view {
 
 /* The same refusal by one or more clients. */
 struct group {
+    struct str key;
     const struct ledger_client *client;
     const struct ledger_refusal *refusal;
     struct vec clients;   /* struct ledger_client */
@@ -186,6 +187,7 @@ static void add_refusal(struct view *view, const struct ledger_client *client,
     struct group *group = map_find(&view->groups, key);
     if (!group) {
         group = ARENA_NEW(&view->arena, struct group);
+        group->key = key;
         group->client = client;
         group->refusal = refusal;
         group->publication = refusal->publication;
@@ -255,6 +257,40 @@ static void blame_for(struct view *view, struct group *group)
         blame(view, blamed->items[i], group);
 }
 
+static void sort(struct vec *vec, int (*compare)(const void *, const void *))
+{
+    if (vec->len > 0)
+        qsort(vec->items, vec->len, sizeof *vec->items, compare);
+}
+
+static int compare_groups(const void *a, const void *b)
+{
+    const struct group *const *left = a, *const *right = b;
+    return str_compare((*left)->key, (*right)->key);
+}
+
+static int compare_clients(const void *a, const void *b)
+{
+    const struct ledger_client *const *left = a, *const *right = b;
+    return str_compare((*left)->node_id, (*right)->node_id);
+}
+
+/* In an order that is the same on every replica and at every time: documents differ only where
+ * there is something to tell. */
+static void blame_all(struct view *view)
+{
+    struct vec groups = {0};
+    MAP_FOR_EACH(entry, &view->groups)
+        vec_append(&groups, entry->value);
+    sort(&groups, compare_groups);
+    for (size_t i = 0; i < groups.len; i++) {
+        struct group *group = groups.items[i];
+        sort(&group->clients, compare_clients);
+        blame_for(view, group);
+    }
+    vec_done(&groups);
+}
+
 static void collect_refusals(struct view *view)
 {
     MAP_FOR_EACH(entry, &view->status->records) {
@@ -272,8 +308,7 @@ static void collect_refusals(struct view *view)
         if (!is_ours_too(view, other))
             add_refusals(view, &other->client);
     }
-    MAP_FOR_EACH(entry, &view->groups)
-        blame_for(view, entry->value);
+    blame_all(view);
 }
 
 /* --- sets

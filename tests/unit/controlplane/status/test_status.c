@@ -590,6 +590,37 @@ START_TEST(nothing_is_told_about_proxies_that_leave_while_we_stop)
 }
 END_TEST
 
+START_TEST(refusals_are_listed_in_one_order_whoever_came_first)
+{
+    struct content_hash version = {"v"};
+    struct ledger_client *clients[3];
+    static const char *const ids[] = {"b", "c", "a"};
+    begin();
+    publish_version("v1");
+    verdict("routes/r0", true, 1, "");
+    for (int i = 0; i < 3; i++) {
+        clients[i] = connect_node(ids[i]);
+        ledger_refuse(clients[i], RESOURCE_ROUTES, STR("public"), &version, STR("no"), 5);
+        ledger_refuse(clients[i], RESOURCE_LISTENER, STR("public/http"), &version, STR("no"), 5);
+    }
+    flush();
+    const char *at = strstr(written, "put routes/r0 ");
+    ck_assert_ptr_nonnull(at);
+    for (int i = 0; i < 6; i++) {
+        char expected[64];
+        snprintf(expected, sizeof expected, "{\"proxy\":\"%c\",\"resource\":\"%s", 'a' + i % 3,
+                 i < 3 ? "LDS public/http" : "RDS public");
+        at = strstr(at, "{\"proxy\"");
+        ck_assert_ptr_nonnull(at);
+        ck_assert_msg(strncmp(at, expected, strlen(expected)) == 0, "%s", written);
+        at++;
+    }
+    for (int i = 0; i < 3; i++)
+        ledger_disconnect(clients[i]);
+    end();
+}
+END_TEST
+
 START_TEST(a_proxys_first_document_is_written_again_a_little_later)
 {
     begin();
@@ -700,6 +731,7 @@ TEST_MAIN("status", verdicts_are_written_once_and_when_they_change,
           at_most_a_hundred_proxies_are_listed_and_all_counted,
           nothing_is_told_about_proxies_that_leave_while_we_stop,
           a_proxys_first_document_is_written_again_a_little_later,
+          refusals_are_listed_in_one_order_whoever_came_first,
           documents_of_before_are_kept_where_they_are_true_and_deleted_where_they_are_not,
           after_a_start_objects_are_not_told_to_be_live_nowhere_before_proxies_had_time,
           nothing_is_written_before_the_documents_of_before_are_known_unless_that_takes_long)
