@@ -7,8 +7,10 @@
 enum {
     /* Documents of proxies are a few hundred bytes; with many refusals up to 64 KiB. */
     PAGE_KEYS = 500,
-    /* More are not read: bounds the memory that whoever may write there can make us use. */
+    /* No page is read beyond these: bounds the memory that whoever may write there can make us use.
+     */
     DOCUMENTS_MAX = 50 * 1000,
+    BYTES_MAX = 256 * 1024 * 1024,
     AGAIN_MS = 2000,
 };
 
@@ -25,6 +27,14 @@ static void try_again(struct etcd_source *source, const char *what, const char *
     loop_timer_start(&source->follow.again, AGAIN_MS);
 }
 
+/* What is longer than any of ours says nothing. */
+static struct str value_of(const Mvccpb__KeyValue *kv)
+{
+    if (kv->value.len == 0 || kv->value.len > SOURCE_STATUS_BYTES_MAX)
+        return STR("");
+    return (struct str){.data = (const char *)kv->value.data, .len = kv->value.len};
+}
+
 static void add(struct etcd_source *source, const Mvccpb__KeyValue *kv, bool is_deleted)
 {
     struct etcd_follow *follow = &source->follow;
@@ -38,9 +48,7 @@ static void add(struct etcd_source *source, const Mvccpb__KeyValue *kv, bool is_
     struct source_status *document = &follow->documents[follow->len++];
     *document = (struct source_status){.key = str_slice(key, source->status_prefix.len, key.len)};
     if (!is_deleted)
-        document->value =
-            kv->value.len ? (struct str){.data = (const char *)kv->value.data, .len = kv->value.len}
-                          : STR("");
+        document->value = value_of(kv);
 }
 
 static void deliver(struct etcd_source *source, bool is_complete)
@@ -111,6 +119,18 @@ static void watch(struct etcd_source *source, int64_t revision)
 
 static void on_page(void *arg, enum rpc_status status, const char *text, struct str response);
 
+/* Whether no more may be read; said where there is more. */
+static bool is_full(const struct etcd_follow *follow)
+{
+    if (follow->len < DOCUMENTS_MAX && arena_bytes(&follow->arena) < BYTES_MAX)
+        return false;
+    log_warning(
+        "etcd_follow_full prefix=%.*s read=%zu hint=\"statuses will not tell of all proxies "
+        "of other weir-controls\"",
+        STR_ARGS(follow->prefix), follow->len);
+    return true;
+}
+
 static void take_page(struct etcd_source *source, struct str response)
 {
     struct etcd_follow *follow = &source->follow;
@@ -121,9 +141,9 @@ static void take_page(struct etcd_source *source, struct str response)
         try_again(source, "listing", "cannot be read");
         return;
     }
-    for (size_t i = 0; i < page->n_kvs && follow->len < DOCUMENTS_MAX; i++)
+    for (size_t i = 0; i < page->n_kvs; i++)
         add(source, page->kvs[i], false);
-    if (!etcd_listing_take_page(&follow->listing, page)) {
+    if (!etcd_listing_take_page(&follow->listing, page) && !is_full(follow)) {
         etcd_listing_request(source, &follow->listing, false, on_page);
         return;
     }

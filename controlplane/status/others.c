@@ -10,8 +10,8 @@
 enum {
     /* Versions remembered; beyond, only those of the publication under way. */
     VERSIONS_MAX = 10 * 1000,
-    /* Proxies of others. Protects memory from whoever may write there. */
-    OTHERS_MAX = 50 * 1000,
+    /* What proxies of others may take. Protects memory from whoever may write there. */
+    OTHERS_BYTES_MAX = 256 * 1024 * 1024,
 };
 
 struct version {
@@ -81,16 +81,15 @@ static void set_hash(struct content_hash *hash, const char *text)
 }
 
 /* "RDS public" */
-static bool parse_resource(const char *text, struct ledger_refusal *refusal)
+static bool parse_resource(struct str text, struct ledger_refusal *refusal)
 {
-    struct str whole = str_from(text);
-    size_t space = str_find_char(whole, ' ', 0);
+    size_t space = str_find_char(text, ' ', 0);
     for (int type = 0; type < RESOURCE_TYPE_COUNT; type++) {
         const char *name = resource_type_short_name((enum resource_type)type);
-        if (space == whole.len || !str_equal(str_slice(whole, 0, space), str_from(name)))
+        if (space == text.len || !str_equal(str_slice(text, 0, space), str_from(name)))
             continue;
         refusal->type = (enum resource_type)type;
-        refusal->name = str_slice(whole, space + 1, whole.len);
+        refusal->name = str_slice(text, space + 1, text.len);
         return true;
     }
     return false;
@@ -100,66 +99,97 @@ static void take_refusals(struct other_proxy *other, const Weir__V1__ProxyStatus
 {
     for (size_t i = 0; i < message->n_refused && i < STATUS_REFUSALS_MAX; i++) {
         const Weir__V1__Refusal *told = message->refused[i];
-        struct ledger_refusal *refusal = ARENA_NEW(&other->arena, struct ledger_refusal);
-        if (!parse_resource(told->resource, refusal))
+        struct ledger_refusal refusal = {.type = 0};
+        if (!parse_resource(str_from(told->resource), &refusal))
             continue;
-        refusal->text = told->message;
-        set_hash(&refusal->ran, told->ran);
-        list_append(&other->client.refusals, &refusal->link);
+        struct ledger_refusal *kept = ARENA_NEW(&other->arena, struct ledger_refusal);
+        *kept = refusal;
+        kept->name = arena_copy_str(&other->arena, refusal.name);
+        kept->text = arena_copy_string(&other->arena, told->message);
+        set_hash(&kept->ran, told->ran);
+        list_append(&other->client.refusals, &kept->link);
         other->client.refusal_count++;
     }
 }
 
-/* NULL where the document is none, or about one of our own. */
-static struct other_proxy *read_document(const struct status *status, struct str document)
+/* Whether it is about a proxy of another weir-control, and stands where that one's document
+ * belongs: no proxy is there twice. */
+static bool is_of_other(const struct status *status, struct str key,
+                        const Weir__V1__ProxyStatus *message)
 {
-    /* A newer version may write fields that are not known here. */
-    struct pbjson_options options = {.ignore_unknown_fields = true};
+    struct buf own_key;
+    buf_init(&own_key, 64 * 1024);
+    document_key_of_proxy(str_from(message->node_id), &own_key);
+    bool is_in_place = str_equal(buf_str(&own_key), key);
+    buf_done(&own_key);
+    return is_in_place && *message->node_id && strcmp(message->served_by, status->served_by) != 0;
+}
+
+static struct other_proxy *other_new(struct str key, const Weir__V1__ProxyStatus *message)
+{
     struct other_proxy *other = MEM_NEW(struct other_proxy);
-    ProtobufCMessage *parsed = NULL;
-    arena_init(&other->arena, 1024);
-    int err = pbjson_parse(&weir__v1__proxy_status__descriptor, document, &options, &other->arena,
-                           &parsed, NULL);
-    const Weir__V1__ProxyStatus *message = (const Weir__V1__ProxyStatus *)parsed;
-    if (err || strcmp(message->served_by, status->served_by) == 0 || !*message->node_id) {
-        arena_done(&other->arena);
-        mem_free(other);
-        return NULL;
-    }
-    other->client = (struct ledger_client){.node_id = str_from(message->node_id),
-                                           .gateway = str_from(message->gateway),
-                                           .is_gateway_known = true};
+    arena_init(&other->arena, 512);
+    other->key = arena_copy_str(&other->arena, key);
+    other->client = (struct ledger_client){
+        .node_id = arena_copy_str(&other->arena, str_from(message->node_id)),
+        .gateway = arena_copy_str(&other->arena, str_from(message->gateway)),
+        .is_gateway_known = true,
+    };
     set_hash(&other->version, message->version);
     list_init(&other->client.refusals);
     take_refusals(other, message);
     return other;
 }
 
-static void other_free(struct other_proxy *other)
+/* NULL where the document is none, or about one of our own. */
+static struct other_proxy *read_document(const struct status *status,
+                                         const struct status_written *document)
+{
+    /* A newer version may write fields that are not known here. */
+    struct pbjson_options options = {.ignore_unknown_fields = true};
+    struct other_proxy *other = NULL;
+    ProtobufCMessage *parsed;
+    struct arena arena;
+    arena_init(&arena, 4096);
+    if (pbjson_parse(&weir__v1__proxy_status__descriptor, document->value, &options, &arena,
+                     &parsed, NULL) == 0) {
+        const Weir__V1__ProxyStatus *message = (const Weir__V1__ProxyStatus *)parsed;
+        if (is_of_other(status, document->key, message))
+            other = other_new(document->key, message);
+    }
+    arena_done(&arena);
+    return other;
+}
+
+static size_t other_bytes(const struct other_proxy *other)
+{
+    return sizeof *other + arena_bytes(&other->arena);
+}
+
+static void other_free(struct status *status, struct other_proxy *other)
 {
     if (!other)
         return;
+    status->others_bytes -= other_bytes(other);
     arena_done(&other->arena);
-    mem_free((char *)other->key.data);
     mem_free(other);
 }
 
 /* Of our own proxies' documents nothing is learnt, and they come back whenever they are written. */
 static void take_document(struct status *status, const struct status_written *document)
 {
-    struct other_proxy *before = map_find(&status->others, document->key);
-    struct other_proxy *now = document->value.data && (before || status->others.len < OTHERS_MAX)
-                                  ? read_document(status, document->value)
-                                  : NULL;
-    map_remove(&status->others, document->key);
-    if (now) {
-        now->key = (struct str){.data = mem_copy_string(document->key.data, document->key.len),
-                                .len = document->key.len};
-        now->client.progress.publication = before ? before->client.progress.publication : 0;
-        map_put(&status->others, now->key, now);
-    }
-    status->is_view_stale |= before || now;
-    other_free(before);
+    struct other_proxy *before = map_remove(&status->others, document->key), *now = NULL;
+    uint64_t publication = before ? before->client.progress.publication : 0;
+    status->is_view_stale |= before != NULL;
+    other_free(status, before);
+    if (document->value.data && status->others_bytes < OTHERS_BYTES_MAX)
+        now = read_document(status, document);
+    if (!now)
+        return;
+    now->client.progress.publication = publication;
+    status->others_bytes += other_bytes(now);
+    status->is_view_stale = true;
+    map_put(&status->others, now->key, now);
 }
 
 /* Those that are not among documents. */
@@ -174,7 +204,7 @@ static void forget_others(struct status *status, const struct status_written *do
     }
     status->is_view_stale |= before.len > 0;
     MAP_FOR_EACH(entry, &before)
-        other_free(entry->value);
+        other_free(status, entry->value);
     map_done(&before);
     status->others = kept;
 }
@@ -193,7 +223,7 @@ void status_take_proxies(struct status *status, const struct status_written *doc
 void others_done(struct status *status)
 {
     MAP_FOR_EACH(entry, &status->others)
-        other_free(entry->value);
+        other_free(status, entry->value);
     MAP_FOR_EACH(entry, &status->versions)
         mem_free(entry->value);
     map_done(&status->others);

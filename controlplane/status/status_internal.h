@@ -59,10 +59,10 @@ struct record {
     struct content_hash written_verdict; /* of an inherited document without live_on */
 };
 
-/* A proxy that another weir-control serves. */
+/* A proxy that another weir-control serves. Strings and refusals are in arena. */
 struct other_proxy {
     struct str key;
-    struct ledger_client client; /* no ledger knows it; strings and refusals are in arena */
+    struct ledger_client client; /* no ledger knows it */
     struct content_hash version;
     struct arena arena;
 };
@@ -74,6 +74,7 @@ struct status {
     char *served_by;
     struct map records;  /* key -> struct record */
     struct map others;   /* key -> struct other_proxy */
+    size_t others_bytes; /* that they take */
     struct map versions; /* content hash -> struct version (others.c) */
     struct list dirty;
     size_t dirty_count;

@@ -1,6 +1,6 @@
 /* Statuses of before, and those that go with us, against a real etcd. */
 #include "common/base/mem.h"
-#include "controlplane/source/source.h"
+#include "controlplane/source/source_internal.h"
 #include "tests/support/etcd.h"
 #include "tests/support/loop_until.h"
 #include "tests/support/test.h"
@@ -219,7 +219,24 @@ START_TEST(what_others_write_is_followed_and_read_anew_when_something_was_missed
 }
 END_TEST
 
+START_TEST(a_document_longer_than_any_of_ours_is_followed_as_an_empty_one)
+{
+    size_t len = SOURCE_STATUS_BYTES_MAX + 1;
+    char *value = mem_alloc_zero(1, len);
+    memset(value, 'x', len);
+    begin();
+    etcd_put(&etcd_client, "/weir/status/v1/proxies/p", (struct str){.data = value, .len = len});
+    start();
+    expect_followed("all:proxies/p=;");
+    etcd_put(&etcd_client, "/weir/status/v1/proxies/q", (struct str){.data = value, .len = len});
+    expect_followed("proxies/q=;");
+    end();
+    mem_free(value);
+}
+END_TEST
+
 TEST_MAIN("etcd statuses", the_documents_that_are_there_are_told_once,
           many_documents_come_in_pages_and_are_told_together,
           passing_statuses_hang_on_a_lease_and_come_back_when_it_is_lost,
-          what_others_write_is_followed_and_read_anew_when_something_was_missed)
+          what_others_write_is_followed_and_read_anew_when_something_was_missed,
+          a_document_longer_than_any_of_ours_is_followed_as_an_empty_one)

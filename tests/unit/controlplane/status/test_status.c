@@ -1,6 +1,7 @@
 #include "tests/support/test.h"
 
 #include "common/base/clock.h"
+#include "common/base/mem.h"
 #include "common/io/loop.h"
 #include "controlplane/status/documents.h"
 #include "controlplane/status/status.h"
@@ -425,7 +426,7 @@ START_TEST(an_object_is_live_on_proxies_of_other_replicas_that_run_what_we_publi
     struct ledger_client *client = connect_node("p");
     progress(client);
     forget_written();
-    others(true, "proxies/q", PROXY("q", "you", "v1", ""));
+    others(false, "proxies/q", PROXY("q", "you", "v1", ""));
     ck_assert_str_eq(written,
                      OK("routes/r0", "7", ",\"live_on\":[\"p\",\"q\"],\"live_on_count\":2"));
     /* Ahead of us, it has what it had; about our own proxies we know more than the documents. */
@@ -590,6 +591,63 @@ START_TEST(nothing_is_told_about_proxies_that_leave_while_we_stop)
 }
 END_TEST
 
+START_TEST(a_proxys_first_document_is_written_again_a_little_later)
+{
+    begin();
+    struct ledger_client *client = connect_node("p");
+    turn();
+    ck_assert_uint_eq(count_written("put proxies/p "), 1);
+    turn();
+    ck_assert_uint_eq(count_written("put proxies/p "), 1);
+    status_find(status, STR("proxies/p"))->repeat_at_ms = 1;
+    turn();
+    turn();
+    ck_assert_uint_eq(count_written("put proxies/p "), 2);
+    ledger_disconnect(client);
+    end();
+}
+END_TEST
+
+START_TEST(documents_of_others_in_the_wrong_place_are_about_nobody)
+{
+    begin();
+    publish_version("v1");
+    verdict("routes/r0", true, 7, "");
+    forget_written();
+    others(false, "proxies/q", PROXY("q", "you", "v1", ""));
+    written[0] = '\0';
+    others(false, "proxies/x", PROXY("q", "you", "v1", ""));
+    others(false, "proxies/", PROXY("", "you", "v1", ""));
+    ck_assert_str_eq(written, "");
+    end();
+}
+END_TEST
+
+START_TEST(documents_of_others_cost_bounded_memory)
+{
+    enum { REFUSALS = 10 * 1000 };
+    char *document = mem_alloc(REFUSALS * 3 + 256);
+    begin();
+    char *at = document + snprintf(document, 256, "%s",
+                                   "{\"node_id\":\"q\",\"served_by\":\"you\",\"refused\":[");
+    for (int i = 0; i < REFUSALS; i++)
+        at += snprintf(at, 4, "%s{}", i ? "," : "");
+    snprintf(at, 3, "]}");
+    others(false, "proxies/q", document);
+    ck_assert_uint_eq(status->others.len, 1);
+    ck_assert_uint_lt(status->others_bytes, 4096);
+    size_t one = status->others_bytes;
+    status->others_bytes += 256 * 1024 * 1024; /* as if there were many */
+    others(false, "proxies/r", PROXY("r", "you", "v1", ""));
+    ck_assert_uint_eq(status->others.len, 1);
+    status->others_bytes = one;
+    others(false, "proxies/q", NULL);
+    ck_assert_uint_eq(status->others_bytes, 0);
+    mem_free(document);
+    end();
+}
+END_TEST
+
 START_TEST(refusals_are_listed_in_one_order_whoever_came_first)
 {
     struct content_hash version = {"v"};
@@ -617,23 +675,6 @@ START_TEST(refusals_are_listed_in_one_order_whoever_came_first)
     }
     for (int i = 0; i < 3; i++)
         ledger_disconnect(clients[i]);
-    end();
-}
-END_TEST
-
-START_TEST(a_proxys_first_document_is_written_again_a_little_later)
-{
-    begin();
-    struct ledger_client *client = connect_node("p");
-    turn();
-    ck_assert_uint_eq(count_written("put proxies/p "), 1);
-    turn();
-    ck_assert_uint_eq(count_written("put proxies/p "), 1);
-    status_find(status, STR("proxies/p"))->repeat_at_ms = 1;
-    turn();
-    turn();
-    ck_assert_uint_eq(count_written("put proxies/p "), 2);
-    ledger_disconnect(client);
     end();
 }
 END_TEST
@@ -731,6 +772,8 @@ TEST_MAIN("status", verdicts_are_written_once_and_when_they_change,
           at_most_a_hundred_proxies_are_listed_and_all_counted,
           nothing_is_told_about_proxies_that_leave_while_we_stop,
           a_proxys_first_document_is_written_again_a_little_later,
+          documents_of_others_in_the_wrong_place_are_about_nobody,
+          documents_of_others_cost_bounded_memory,
           refusals_are_listed_in_one_order_whoever_came_first,
           documents_of_before_are_kept_where_they_are_true_and_deleted_where_they_are_not,
           after_a_start_objects_are_not_told_to_be_live_nowhere_before_proxies_had_time,
