@@ -175,6 +175,16 @@ static void other_free(struct status *status, struct other_proxy *other)
     mem_free(other);
 }
 
+/* What is told of a proxy that is connected to us is not there: the replica that it has left, which
+ * may notice late, has deleted it. */
+static void tell_again(struct status *status, struct record *record)
+{
+    if (!record || !record->is_proxy)
+        return;
+    record->written.hex[0] = '\0';
+    status_mark(status, record);
+}
+
 /* Of our own proxies' documents nothing is learnt, and they come back whenever they are written. */
 static void take_document(struct status *status, const struct status_written *document)
 {
@@ -182,7 +192,9 @@ static void take_document(struct status *status, const struct status_written *do
     uint64_t publication = before ? before->client.progress.publication : 0;
     status->is_view_stale |= before != NULL;
     other_free(status, before);
-    if (document->value.data && status->others_bytes < OTHERS_BYTES_MAX)
+    if (!document->value.data)
+        tell_again(status, status_find(status, document->key));
+    else if (status->others_bytes < OTHERS_BYTES_MAX)
         now = read_document(status, document);
     if (!now)
         return;
@@ -190,6 +202,19 @@ static void take_document(struct status *status, const struct status_written *do
     status->others_bytes += other_bytes(now);
     status->is_view_stale = true;
     map_put(&status->others, now->key, now);
+}
+
+/* Of our own proxies those that are not among documents. */
+static void tell_missing(struct status *status, const struct status_written *documents,
+                         size_t count)
+{
+    struct map there = {0};
+    for (size_t i = 0; i < count; i++)
+        map_put(&there, documents[i].key, status);
+    MAP_FOR_EACH(entry, &status->records)
+        if (!map_find(&there, entry->key))
+            tell_again(status, entry->value);
+    map_done(&there);
 }
 
 /* Those that are not among documents. */
@@ -212,8 +237,10 @@ static void forget_others(struct status *status, const struct status_written *do
 void status_take_proxies(struct status *status, const struct status_written *documents,
                          size_t count, bool is_complete)
 {
-    if (is_complete)
+    if (is_complete) {
         forget_others(status, documents, count);
+        tell_missing(status, documents, count);
+    }
     for (size_t i = 0; i < count; i++)
         take_document(status, &documents[i]);
     if (status->is_view_stale)

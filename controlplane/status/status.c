@@ -110,7 +110,6 @@ void status_unmark(struct status *status, struct record *record)
 static void forget(struct status *status, struct record *record, bool is_written)
 {
     status_unmark(status, record);
-    status->repeat_count -= record->repeat_at_ms != 0;
     map_remove(&status->records, record->key);
     if (is_written)
         status->options.sink.erase(status->options.sink.arg, record->key);
@@ -199,8 +198,6 @@ static struct record *add_proxy(struct status *status, struct str key, struct st
     struct record *record = ensure_record(status, key);
     record->is_proxy = true;
     record->node_id = copy_of(node_id);
-    record->repeat_at_ms = clock_monotonic_ms() + STATUS_PROXY_REPEAT_MS;
-    status->repeat_count++;
     return record;
 }
 

@@ -37,9 +37,6 @@ enum {
     STATUS_LIVE_ON_MAX = 100,
     /* A refusal that names no object is blamed on at most so many; beyond, on the gateway alone. */
     STATUS_BLAMED_MAX = 16,
-    /* A proxy's first document is written once more after this: a replica that it has left may have
-     * deleted its own meanwhile. */
-    STATUS_PROXY_REPEAT_MS = 2000,
     /* For documents of before to be read (status_take_written); then everything is written. */
     STATUS_WRITTEN_WAIT_MS = 3000,
     /* After a start, for proxies to come back before it is told that objects are live nowhere. */
@@ -97,7 +94,7 @@ void status_take_written(struct status *status, const struct status_written *doc
 /* This is what the snapshot of some gateway is in the publication that has begun. */
 void status_note_version(struct status *status, const struct content_hash *version);
 /* Documents below STATUS_PROXIES, written by whomever; value.data NULL: deleted. is_complete: they
- * are all there are. */
+ * are all there are. Those of our own proxies that are not there any more are written again. */
 void status_take_proxies(struct status *status, const struct status_written *documents,
                          size_t count, bool is_complete);
 /* Writes the verdicts and proxies that wait, now. */

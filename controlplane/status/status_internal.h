@@ -52,7 +52,6 @@ struct record {
     struct live_set *live;    /* NULL: on none */
     struct record_view *view; /* while status_view runs */
     struct str node_id;       /* of a proxy */
-    uint64_t repeat_at_ms;    /* 0: not again */
     uint64_t written_ms;
     uint64_t written_live;               /* hash of the live_set in the document */
     struct content_hash written;         /* of the document without its time; "": not written yet */
@@ -78,8 +77,7 @@ struct status {
     struct map versions; /* content hash -> struct version (others.c) */
     struct list dirty;
     size_t dirty_count;
-    size_t repeat_count; /* records with repeat_at_ms */
-    bool is_view_stale;  /* clients, refusals or verdicts changed since view.c looked */
+    bool is_view_stale; /* clients, refusals or verdicts changed since view.c looked */
     bool is_closing;
     bool is_live_pending; /* there may be objects whose live set differs from what is written */
     uint64_t view_after_ms;

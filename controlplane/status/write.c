@@ -232,21 +232,6 @@ static size_t write_dirty(struct status *status, size_t max, uint64_t now_ms)
     return count;
 }
 
-static void repeat_proxies(struct status *status, uint64_t now_ms)
-{
-    if (status->repeat_count == 0)
-        return;
-    MAP_FOR_EACH(entry, &status->records) {
-        struct record *record = entry->value;
-        if (!record->repeat_at_ms || now_ms < record->repeat_at_ms)
-            continue;
-        record->repeat_at_ms = 0;
-        record->written.hex[0] = '\0';
-        status->repeat_count--;
-        status_mark(status, record);
-    }
-}
-
 /* --- documents in which nothing but live_on differs
  * ------------------------------------------------ */
 
@@ -309,7 +294,6 @@ static bool take_turn(struct status *status, uint64_t now_ms)
         return false;
     if (status->is_view_stale && !status->is_closing && now_ms >= status->view_after_ms)
         status_view(status);
-    repeat_proxies(status, now_ms);
     if (write_dirty(status, STATUS_DOCUMENTS_PER_TURN, now_ms) == STATUS_DOCUMENTS_PER_TURN)
         return true;
     if (status->is_live_pending && !status->is_closing && live_max) {
@@ -325,8 +309,7 @@ void status_timer_fired(struct loop_timer *timer)
     struct status *status = CONTAINER_OF(timer, struct status, timer);
     bool is_busy = take_turn(status, clock_monotonic_ms());
     loop_timer_stop(timer); /* marks made in the turn started it */
-    if (status->dirty_count || status->is_view_stale || status->is_live_pending ||
-        status->repeat_count)
+    if (status->dirty_count || status->is_view_stale || status->is_live_pending)
         loop_timer_start(timer, is_busy ? BUSY_TURN_MS : TURN_MS);
 }
 

@@ -591,17 +591,23 @@ START_TEST(nothing_is_told_about_proxies_that_leave_while_we_stop)
 }
 END_TEST
 
-START_TEST(a_proxys_first_document_is_written_again_a_little_later)
+START_TEST(a_document_that_the_replica_which_the_proxy_has_left_deletes_is_written_again)
 {
     begin();
     struct ledger_client *client = connect_node("p");
     turn();
     ck_assert_uint_eq(count_written("put proxies/p "), 1);
+    written[0] = '\0';
+    others(false, "proxies/p", PROXY("p", "you", "v1", "")); /* it has not noticed yet */
+    others(false, "proxies/q", NULL);
+    ck_assert_str_eq(written, "");
+    others(false, "proxies/p", NULL);
+    ck_assert_uint_eq(count_written("put proxies/p "), 1);
     turn();
     ck_assert_uint_eq(count_written("put proxies/p "), 1);
-    status_find(status, STR("proxies/p"))->repeat_at_ms = 1;
-    turn();
-    turn();
+    others(true, "", NULL);
+    ck_assert_uint_eq(count_written("put proxies/p "), 2);
+    others(true, "proxies/p", PROXY("p", "me", "", ""));
     ck_assert_uint_eq(count_written("put proxies/p "), 2);
     ledger_disconnect(client);
     end();
@@ -771,7 +777,7 @@ TEST_MAIN("status", verdicts_are_written_once_and_when_they_change,
           where_objects_are_live_is_told_newest_first_and_not_all_at_once,
           at_most_a_hundred_proxies_are_listed_and_all_counted,
           nothing_is_told_about_proxies_that_leave_while_we_stop,
-          a_proxys_first_document_is_written_again_a_little_later,
+          a_document_that_the_replica_which_the_proxy_has_left_deletes_is_written_again,
           documents_of_others_in_the_wrong_place_are_about_nobody,
           documents_of_others_cost_bounded_memory,
           refusals_are_listed_in_one_order_whoever_came_first,
