@@ -5,10 +5,12 @@
 #include "controlplane/translate/xds_listener.h"
 #include "controlplane/translate/xds_route.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 enum { ARENA_BLOCK_BYTES = 64 * 1024 };
+/* Of all route tables of a gateway, for one kind of client: weir-proxy takes no message over 64
+ * MiB. Bounds what the keys of many consumers, which may be in every route, come to. */
+enum { TABLES_MIB_MAX = 60 };
 
 static void clear_resources(struct vec *resources)
 {
@@ -136,7 +138,47 @@ struct update {
     struct auth_plan plan;
     struct vec listeners[CLIENT_KIND_COUNT];
     struct vec route_tables[CLIENT_KIND_COUNT];
+    size_t tables_len[CLIENT_KIND_COUNT];
+    struct errmsg problem;
 };
+
+static int refuse_len(struct update *update)
+{
+    return errmsg_set(
+        &update->problem, ERR_TOO_LARGE,
+        "its routes make more than %d MiB (each with another api_key policy than most "
+        "has the keys of all consumers in it); what was there before stays",
+        TABLES_MIB_MAX);
+}
+
+static bool is_too_long(size_t len)
+{
+    return len > (size_t)TABLES_MIB_MAX * 1024 * 1024;
+}
+
+static int plan_hosts(struct update *update, char *const *listener_hosts, size_t count,
+                      struct virtual_hosts *ret_hosts)
+{
+    int err = virtual_hosts_plan(&update->arena, update->routes, update->count, listener_hosts,
+                                 count, ret_hosts);
+    if (err)
+        errmsg_set(
+            &update->problem, err,
+            "its routes and their hosts make more than %d pairs; what was there before stays",
+            VIRTUAL_HOST_ROUTES_MAX);
+    return err;
+}
+
+static int add_table(struct update *update, const struct gateway_cache *gateway,
+                     enum client_kind kind, const struct route_table_source *source)
+{
+    update->tables_len[kind] += route_table_len(source);
+    if (is_too_long(update->tables_len[kind]))
+        return refuse_len(update);
+    add_resource(&update->route_tables[kind], &gateway->route_tables[kind],
+                 translate_route_table(source));
+    return 0;
+}
 
 static struct str *bytes_of(struct update *update, enum client_kind kind)
 {
@@ -150,8 +192,7 @@ static int add_envoy_table(struct update *update, const struct gateway_cache *ga
                            const char *name, const Weir__V1__Listener *listener)
 {
     struct virtual_hosts hosts;
-    int err = virtual_hosts_plan(&update->arena, update->routes, update->count, listener->hosts,
-                                 listener->n_hosts, &hosts);
+    int err = plan_hosts(update, listener->hosts, listener->n_hosts, &hosts);
     if (err)
         return err;
     struct route_table_source source = {
@@ -161,9 +202,7 @@ static int add_envoy_table(struct update *update, const struct gateway_cache *ga
     };
     if (update->plan.shared)
         source.auth = api_key_route_config(&update->arena, update->model, update->plan.shared);
-    add_resource(&update->route_tables[CLIENT_ENVOY], &gateway->route_tables[CLIENT_ENVOY],
-                 translate_route_table(&source));
-    return 0;
+    return add_table(update, gateway, CLIENT_ENVOY, &source);
 }
 
 static bool has_resource(const struct vec *resources, struct str name)
@@ -285,8 +324,7 @@ static int make_grpc(struct update *update, const struct gateway_cache *gateway)
     size_t host_count, port_count;
     char **listener_hosts = all_listener_hosts(update, &host_count);
     const uint32_t *ports = all_ports(update, &port_count);
-    int err = virtual_hosts_plan(&update->arena, update->routes, update->count, listener_hosts,
-                                 host_count, &hosts);
+    int err = plan_hosts(update, listener_hosts, host_count, &hosts);
     if (err)
         return err;
     const struct route_table_source source = {
@@ -296,10 +334,10 @@ static int make_grpc(struct update *update, const struct gateway_cache *gateway)
         .ports = ports,
         .port_count = port_count,
     };
-    add_resource(&update->route_tables[CLIENT_GRPC], &gateway->route_tables[CLIENT_GRPC],
-                 translate_route_table(&source));
-    make_api_listeners(update, gateway, &hosts, ports, port_count);
-    return 0;
+    err = add_table(update, gateway, CLIENT_GRPC, &source);
+    if (err == 0)
+        make_api_listeners(update, gateway, &hosts, ports, port_count);
+    return err;
 }
 
 /* --- all of a gateway ------------------------------------------------------------------------- */
@@ -364,12 +402,14 @@ static void take_over(struct gateway_cache *gateway, struct update *update)
     gateway->is_changed = true;
 }
 
-static void discard(struct update *update)
+/* What was there before stays. */
+static void refuse(struct gateway_cache *gateway, struct update *update)
 {
     for (size_t i = 0; i < CLIENT_KIND_COUNT; i++) {
         clear_resources(&update->listeners[i]);
         clear_resources(&update->route_tables[i]);
     }
+    gateway->problem = update->problem;
 }
 
 static void make_resources(struct gateway_cache *gateway, struct update *update)
@@ -378,15 +418,35 @@ static void make_resources(struct gateway_cache *gateway, struct update *update)
     if (err == 0)
         err = make_grpc(update, gateway);
     if (err) {
-        snprintf(gateway->problem, sizeof gateway->problem,
-                 "its routes and their hosts make more than %d pairs; what was there before stays",
-                 VIRTUAL_HOST_ROUTES_MAX);
-        discard(update);
+        refuse(gateway, update);
         return;
     }
-    gateway->problem[0] = '\0';
+    gateway->problem.text[0] = '\0';
     make_listeners(update, gateway);
     take_over(gateway, update);
+}
+
+/* ERR_TOO_LARGE as soon as it is too much. */
+static int encode_routes(struct gateway_cache *gateway, struct update *update,
+                         uint64_t *last_serial)
+{
+    size_t len = 0;
+    update->encoded = arena_alloc_array(&update->arena, update->count + 1, sizeof *update->encoded);
+    route_cache_begin(&gateway->routes);
+    for (size_t i = 0; i < update->count && !is_too_long(len); i++) {
+        update->encoded[i] = route_cache_get(&gateway->routes, update->model, update->routes[i],
+                                             &update->plan, last_serial);
+        len += update->encoded[i]->bytes[CLIENT_ENVOY].len;
+    }
+    route_cache_end(&gateway->routes);
+    return is_too_long(len) ? refuse_len(update) : 0;
+}
+
+static void forget_inputs(struct gateway_cache *gateway)
+{
+    mem_free(gateway->inputs);
+    gateway->inputs = NULL;
+    gateway->input_count = 0;
 }
 
 void gateway_cache_update(struct gateway_cache *gateway, const struct model *model,
@@ -397,13 +457,11 @@ void gateway_cache_update(struct gateway_cache *gateway, const struct model *mod
     struct update update = {.model = model, .object = object, .routes = routes, .count = count};
     arena_init(&update.arena, ARENA_BLOCK_BYTES);
     update.plan = auth_plan_make(model, object, routes, count);
-    update.encoded = arena_alloc_array(&update.arena, count + 1, sizeof *update.encoded);
-    route_cache_begin(&gateway->routes);
-    for (size_t i = 0; i < count; i++)
-        update.encoded[i] =
-            route_cache_get(&gateway->routes, model, routes[i], &update.plan, last_serial);
-    route_cache_end(&gateway->routes);
-    if (inputs_changed(gateway, model, object, &update.plan, update.encoded, count))
+    if (encode_routes(gateway, &update, last_serial)) {
+        refuse(gateway, &update);
+        forget_inputs(gateway);
+    } else if (inputs_changed(gateway, model, object, &update.plan, update.encoded, count)) {
         make_resources(gateway, &update);
+    }
     arena_done(&update.arena);
 }

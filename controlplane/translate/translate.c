@@ -230,8 +230,8 @@ struct world *translator_run(struct translator *translator, struct model *model,
     for (size_t i = 0; i < gateways->len; i++) {
         struct gateway_cache *gateway = get_gateway(translator, gateways->items[i]->name);
         gateway->round = translator->round;
-        if (gateway->problem[0] && on_problem)
-            on_problem(gateway->name, gateway->problem, arg);
+        if (gateway->problem.text[0] && on_problem)
+            on_problem(gateway->name, gateway->problem.text, arg);
         if (gateway->is_changed || !is_current || !gateway->snapshots[0])
             make_snapshots(translator, model, gateway);
         for (int kind = 0; kind < CLIENT_KIND_COUNT; kind++)

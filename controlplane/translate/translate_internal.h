@@ -87,7 +87,7 @@ struct gateway_cache {
     struct vec service_names; /* of char *: those its routes go to, each once, sorted */
     bool is_changed;          /* the above differ from what the snapshots have */
     struct snapshot *snapshots[CLIENT_KIND_COUNT];
-    char problem[256]; /* why the above is not of the last model, or "" */
+    struct errmsg problem; /* why the above is not of the last model, or "" */
 };
 
 struct gateway_cache *gateway_cache_new(struct str name);

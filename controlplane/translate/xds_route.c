@@ -84,6 +84,14 @@ static void set_auth(struct arena *arena, RouteConfiguration *message, Google__P
     message->n_typed_per_filter_config = 1;
 }
 
+size_t route_table_len(const struct route_table_source *source)
+{
+    size_t len = source->auth ? source->auth->value.len : 0;
+    for (size_t i = 0; i < source->hosts->len; i++)
+        len += routes_len(source, &source->hosts->items[i]);
+    return len;
+}
+
 struct resource *translate_route_table(const struct route_table_source *source)
 {
     struct arena arena;

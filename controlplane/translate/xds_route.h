@@ -21,6 +21,8 @@ struct route_table_source {
     size_t port_count;
 };
 
+/* How long its encoding will be, but for names and domains. */
+size_t route_table_len(const struct route_table_source *source);
 /* One reference for the caller. */
 struct resource *translate_route_table(const struct route_table_source *source);
 

@@ -1,6 +1,7 @@
 #include "tests/support/test.h"
 
 #include "common/base/buf.h"
+#include "common/base/mem.h"
 #include "common/pbjson/pbjson.h"
 #include "controlplane/model/store.h"
 #include "controlplane/policy/policy.h"
@@ -213,6 +214,14 @@ static void note_problem(struct str gateway, const char *sentence, void *arg)
     snprintf(text, 512, "%.*s: %s", STR_ARGS(gateway), sentence);
 }
 
+static void run_and_note(struct fixture *fixture, char problem[512])
+{
+    model_free(fixture->model);
+    world_free(fixture->world);
+    fixture->model = model_store_build(fixture->store, 9);
+    fixture->world = translator_run(fixture->translator, fixture->model, note_problem, problem);
+}
+
 START_TEST(a_gateway_with_too_many_pairs_keeps_what_it_had_and_says_so)
 {
     struct fixture fixture;
@@ -227,14 +236,82 @@ START_TEST(a_gateway_with_too_many_pairs_keeps_what_it_had_and_says_so)
                  i % 2 ? "h" : "*.h", i);
         put(&fixture, key, i % 2 ? value : ROUTE("/x", "a"));
     }
-    model_free(fixture.model);
-    world_free(fixture.world);
-    fixture.model = model_store_build(fixture.store, 9);
-    fixture.world = translator_run(fixture.translator, fixture.model, note_problem, problem);
+    run_and_note(&fixture, problem);
     ck_assert_str_eq(problem,
                      "public: its routes and their hosts make more than 200000 pairs; what "
                      "was there before stays");
     ck_assert_ptr_eq(before, snapshot_of(&fixture, CLIENT_ENVOY));
+    snapshot_unref(before);
+    teardown(&fixture);
+}
+END_TEST
+
+/* Consumers whose keys make a few MiB, and two policies that routes have by turns: the keys are in
+ * half of the routes. */
+static void put_keys(struct fixture *fixture, int consumers)
+{
+    enum { KEYS = 100 };
+    char key[64], *value = mem_alloc(KEYS * 512);
+    for (int i = 0; i < consumers; i++) {
+        size_t len = 0;
+        for (int j = 0; j < KEYS; j++)
+            len += (size_t)snprintf(value + len, KEYS * 512 - len, "%s{\"key\":\"%0400d\"}",
+                                    j ? "," : "{\"api_keys\":[", i * KEYS + j);
+        snprintf(value + len, KEYS * 512 - len, "]}");
+        snprintf(key, sizeof key, "consumers/c%d", i);
+        put(fixture, key, value);
+    }
+    mem_free(value);
+    put(fixture, "policies/p0", "{\"api_key\":{}}");
+    put(fixture, "policies/p1", "{\"api_key\":{\"header\":\"x-other\"}}");
+}
+
+static void put_guarded_route(struct fixture *fixture, int number, const char *hosts)
+{
+    char key[64], value[512];
+    snprintf(key, sizeof key, "routes/r%d", number);
+    snprintf(value, sizeof value,
+             "{\"gateways\":[\"public\"],\"hosts\":[%s],\"backends\":[{\"service\":\"a\"}],"
+             "\"policies\":[\"p%d\"]}",
+             hosts, number % 2);
+    put(fixture, key, value);
+}
+
+#define TOO_LONG                                                                                   \
+    "public: its routes make more than 60 MiB (each with another api_key policy than most has "    \
+    "the "                                                                                         \
+    "keys of all consumers in it); what was there before stays"
+
+START_TEST(routes_that_no_proxy_could_take_in_one_message_are_not_made_and_it_is_said)
+{
+    struct fixture fixture;
+    char problem[512] = "";
+    setup(&fixture);
+    put_keys(&fixture, 100); /* 4 MB */
+    struct snapshot *before = snapshot_ref(world_find(fixture.world, STR("public"), CLIENT_ENVOY));
+    for (int i = 0; i < 34; i++)
+        put_guarded_route(&fixture, i, "");
+    run_and_note(&fixture, problem);
+    ck_assert_str_eq(problem, TOO_LONG);
+    ck_assert_ptr_eq(before, snapshot_of(&fixture, CLIENT_ENVOY));
+    /* Few routes, with many hosts each. */
+    for (int i = 8; i < 34; i++) {
+        char key[32];
+        snprintf(key, sizeof key, "routes/r%d", i);
+        remove_key(&fixture, key);
+    }
+    for (int i = 0; i < 8; i++)
+        put_guarded_route(&fixture, i, "\"a.com\",\"b.com\",\"c.com\",\"d.com\",\"e.com\"");
+    problem[0] = '\0';
+    run_and_note(&fixture, problem);
+    ck_assert_str_eq(problem, TOO_LONG);
+    ck_assert_ptr_eq(before, snapshot_of(&fixture, CLIENT_ENVOY));
+    for (int i = 0; i < 8; i++)
+        put_guarded_route(&fixture, i, "");
+    problem[0] = '\0';
+    run_and_note(&fixture, problem);
+    ck_assert_str_eq(problem, "");
+    ck_assert_ptr_ne(before, snapshot_of(&fixture, CLIENT_ENVOY));
     snapshot_unref(before);
     teardown(&fixture);
 }
@@ -383,5 +460,6 @@ TEST_MAIN("translate", an_address_in_two_spellings_is_one_endpoint,
           a_change_of_one_gateway_leaves_the_others,
           a_gateway_has_only_the_clusters_that_its_routes_name,
           a_gateway_with_too_many_pairs_keeps_what_it_had_and_says_so,
+          routes_that_no_proxy_could_take_in_one_message_are_not_made_and_it_is_said,
           a_resource_leads_back_to_the_objects_it_was_made_from,
           what_is_remembered_never_shows_in_the_result)
