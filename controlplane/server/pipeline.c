@@ -2,6 +2,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
+#include "common/base/map.h"
 #include "common/base/mem.h"
 #include "controlplane/policy/policy.h"
 #include "controlplane/translate/translate.h"
@@ -18,6 +19,7 @@ struct pipeline {
     struct model *model; /* what is published */
     struct status *status;
     struct pipeline_stats stats;
+    struct map problems; /* key of a gateway -> sentence, owned, which begins with the key */
     char source_detail[512];
     int64_t revision; /* of what the store has */
     bool is_stale;
@@ -36,6 +38,24 @@ static void on_problem(struct str gateway, const char *sentence, void *arg)
     struct pipeline *pipeline = arg;
     pipeline->stats.problems++;
     log_error("gateway_not_translated gateway=%.*s reason=\"%s\"", STR_ARGS(gateway), sentence);
+    struct errmsg text;
+    errmsg_set(&text, ERR_INVALID, "gateways/%.*s: %s", STR_ARGS(gateway), sentence);
+    char *copy = mem_copy_string(text.text, strlen(text.text));
+    struct str key = {.data = copy, .len = strlen("gateways/") + gateway.len};
+    mem_free(map_put(&pipeline->problems, key, copy));
+}
+
+static void tell_problems(struct pipeline *pipeline)
+{
+    const struct model_list *gateways = pipeline->model->lists[MODEL_GATEWAY];
+    for (size_t i = 0; i < gateways->len; i++) {
+        struct str key = gateways->items[i]->key;
+        status_note_problem(pipeline->status, key, map_find(&pipeline->problems, key));
+    }
+    MAP_FOR_EACH(entry, &pipeline->problems)
+        mem_free(entry->value);
+    map_done(&pipeline->problems);
+    pipeline->problems = (struct map){0};
 }
 
 static void on_verdict(const struct model_verdict *verdict, void *arg)
@@ -62,6 +82,7 @@ static void publish(struct pipeline *pipeline)
     for (size_t i = 0; i < world->len; i++)
         status_note_version(pipeline->status, &world->entries[i].snapshot->version);
     model_store_take_verdicts(pipeline->store, on_verdict, pipeline->status);
+    tell_problems(pipeline);
     model_free(before);
     histogram_add(&pipeline->stats.build_seconds, built_ns - begin_ns);
     histogram_add(&pipeline->stats.translate_seconds, translated_ns - built_ns);

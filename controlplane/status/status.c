@@ -53,6 +53,7 @@ static void record_free(struct record *record)
     vec_done(&record->refusals);
     live_set_unref(record->live);
     mem_free(record->message);
+    mem_free(record->problem);
     mem_free((char *)record->node_id.data);
     mem_free((char *)record->key.data);
     mem_free(record);
@@ -155,6 +156,16 @@ void status_take_verdict(const struct model_verdict *verdict, void *arg)
     record->message = mem_copy_string(verdict->message, strlen(verdict->message));
     set_warnings(record, verdict);
     status->is_view_stale = true;
+    status_mark(status, record);
+}
+
+void status_note_problem(struct status *status, struct str key, const char *sentence)
+{
+    struct record *record = status_find(status, key);
+    if (!record || strcmp(record->problem ? record->problem : "", sentence ? sentence : "") == 0)
+        return;
+    mem_free(record->problem);
+    record->problem = sentence ? mem_copy_string(sentence, strlen(sentence)) : NULL;
     status_mark(status, record);
 }
 

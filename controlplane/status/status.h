@@ -82,6 +82,10 @@ void status_free(struct status *status);
  * has the object. */
 void status_take_verdict(const struct model_verdict *verdict, void *arg);
 
+/* The gateway with that key keeps what it had although it is accepted, for that reason; NULL: not
+ * (any more). sentence is copied. */
+void status_note_problem(struct status *status, struct str key, const char *sentence);
+
 /* A document that an earlier life, or another replica, has written. */
 struct status_written {
     struct str key;

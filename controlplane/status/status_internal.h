@@ -46,6 +46,7 @@ struct record {
     int64_t revision;
     uint64_t publication; /* that has its newest accepted version; 0: there is none */
     char *message;
+    char *problem;            /* why it keeps what it had although it is accepted, or NULL */
     struct vec warnings;      /* char * */
     struct vec refusals;      /* struct blame, STATUS_REFUSALS_MAX at most */
     uint32_t refusal_count;   /* all of them */

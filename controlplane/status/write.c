@@ -31,9 +31,10 @@ static Weir__V1__ObjectStatus *message_of_object(const struct record *record, st
 {
     Weir__V1__ObjectStatus *message = ARENA_NEW(arena, Weir__V1__ObjectStatus);
     weir__v1__object_status__init(message);
-    message->accepted = record->is_accepted;
-    message->message = record->message ? record->message : (char *)"";
-    message->is_using_last_good = record->is_using_last_good;
+    bool has_problem = record->is_accepted && record->problem;
+    message->accepted = record->is_accepted && !has_problem;
+    message->message = has_problem ? record->problem : record->message;
+    message->is_using_last_good = record->is_using_last_good || has_problem;
     message->revision = record->revision;
     message->warnings = (char **)record->warnings.items;
     message->n_warnings = record->warnings.len;

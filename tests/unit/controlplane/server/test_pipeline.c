@@ -2,8 +2,14 @@
 #include "tests/support/loop_until.h"
 #include "tests/support/test.h"
 
+#include "common/base/buf.h"
+#include "common/base/mem.h"
 #include "common/io/loop.h"
 #include "controlplane/server/pipeline.h"
+
+#include <ftw.h>
+#include <stdio.h>
+#include <stdlib.h>
 
 static struct loop *loop;
 static struct rpc_runtime *runtime;
@@ -65,5 +71,100 @@ START_TEST(what_was_to_be_published_when_the_daemon_ends_is_not)
 }
 END_TEST
 
+/* --- a gateway that cannot be translated
+ * ----------------------------------------------------------------- */
+
+enum { ROUTES_MAX = 500, HOSTS = 100 };
+static struct source_entry entries[ROUTES_MAX];
+static char keys[ROUTES_MAX][32], *values[ROUTES_MAX];
+static size_t entry_count;
+
+static void add(const char *key, const char *value)
+{
+    size_t at = entry_count++;
+    snprintf(keys[at], sizeof keys[at], "%s", key);
+    values[at] = mem_copy_string(value, strlen(value));
+    entries[at] = (struct source_entry){.key = str_from(keys[at]),
+                                        .value = str_from(values[at]),
+                                        .value_bytes = strlen(value),
+                                        .mod_revision = 1};
+}
+
+static void add_route(size_t number, bool has_hosts)
+{
+    char key[32];
+    struct buf value;
+    buf_init(&value, 16 * 1024);
+    buf_printf(&value,
+               "{\"gateways\":[\"public\"],\"direct_response\":{\"status\":200},\"hosts\":[");
+    for (int i = 0; has_hosts && i < HOSTS; i++)
+        buf_printf(&value, "%s\"h%zu-%d.com\"", i ? "," : "", number, i);
+    buf_printf(&value, "]}");
+    buf_append_char(&value, '\0');
+    snprintf(key, sizeof key, "routes/r%zu", number);
+    add(key, value.data);
+    buf_done(&value);
+}
+
+static const char *status_of_gateway(const char *folder)
+{
+    static char text[4096];
+    char path[128];
+    snprintf(path, sizeof path, "%s/gateways/public.json", folder);
+    text[0] = '\0';
+    FILE *file = fopen(path, "r");
+    if (file) {
+        text[fread(text, 1, sizeof text - 1, file)] = '\0';
+        fclose(file);
+    }
+    return text;
+}
+
+static bool is_told(void *arg)
+{
+    return strstr(status_of_gateway(arg),
+                  "\"accepted\":false,\"message\":\"gateways/public: its routes "
+                  "and their hosts make more than 200000 pairs; what was "
+                  "there before stays\",\"is_using_last_good\":true") != NULL;
+}
+
+static bool is_over(void *arg)
+{
+    return strstr(status_of_gateway(arg), "\"accepted\":true,\"is_using_last_good\":false") != NULL;
+}
+
+static int remove_one(const char *path, const struct stat *status, int type, struct FTW *at)
+{
+    (void)status, (void)type, (void)at;
+    return remove(path);
+}
+
+START_TEST(why_a_gateway_keeps_what_it_had_stands_in_its_status)
+{
+    char folder[] = "/tmp/weir-test-XXXXXX";
+    ck_assert_ptr_nonnull(mkdtemp(folder));
+    begin();
+    struct source *source = source_directory_new(
+        loop, &(struct source_directory_options){.path = folder, .status_path = folder},
+        pipeline_listener(), pipeline);
+    pipeline_set_source(pipeline, source);
+    add("gateways/public", "{\"listeners\":[{\"name\":\"http\",\"port\":80}]}");
+    for (size_t i = 0; i < 455; i++)
+        add_route(i, i < 5);
+    pipeline_listener()->on_snapshot(pipeline, entries, entry_count, 1, false);
+    pipeline_listener()->on_statuses(pipeline, NULL, 0);
+    ck_assert_msg(loop_until(loop, 20000, is_told, folder), "%s", status_of_gateway(folder));
+    pipeline_listener()->on_snapshot(pipeline, entries, 1, 2, false);
+    ck_assert_msg(loop_until(loop, 20000, is_over, folder), "%s", status_of_gateway(folder));
+    pipeline_set_source(pipeline, NULL);
+    source_free(source);
+    end();
+    for (size_t i = 0; i < entry_count; i++)
+        mem_free(values[i]);
+    nftw(folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+END_TEST
+
 TEST_MAIN("pipeline", a_snapshot_is_published_on_the_next_turn,
-          what_was_to_be_published_when_the_daemon_ends_is_not)
+          what_was_to_be_published_when_the_daemon_ends_is_not,
+          why_a_gateway_keeps_what_it_had_stands_in_its_status)
