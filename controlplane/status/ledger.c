@@ -151,6 +151,17 @@ static struct ledger_refusal *find_refusal(const struct ledger_client *client,
     return NULL;
 }
 
+/* As much of a proxy's words as is kept, and no half characters: others read them as JSON. */
+static char *copy_text(struct str text)
+{
+    if (text.len > LEDGER_TEXT_BYTES_MAX) {
+        text.len = LEDGER_TEXT_BYTES_MAX;
+        while (text.len && ((unsigned char)text.data[text.len] & 0xc0) == 0x80)
+            text.len--;
+    }
+    return mem_copy_string(text.data, text.len);
+}
+
 void ledger_refuse(struct ledger_client *client, enum resource_type type, struct str name,
                    const struct content_hash *version, struct str text, uint64_t now_us)
 {
@@ -167,9 +178,7 @@ void ledger_refuse(struct ledger_client *client, enum resource_type type, struct
         client->refusal_count++;
     }
     mem_free(refusal->text);
-    if (text.len > LEDGER_TEXT_BYTES_MAX)
-        text.len = LEDGER_TEXT_BYTES_MAX;
-    refusal->text = mem_copy_string(text.data, text.len);
+    refusal->text = copy_text(text);
     refusal->version = *version;
     refusal->since_us = now_us;
     tell_refusal(client->ledger, type, refusal->name);

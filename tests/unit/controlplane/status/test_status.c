@@ -313,6 +313,23 @@ START_TEST(a_proxy_that_refuses_everything_costs_bounded_memory)
 END_TEST
 
 /* An operator wrote /weir/v1/proxies/p: an object of an unknown kind. */
+START_TEST(a_proxys_words_are_cut_between_characters)
+{
+    struct content_hash version = {"v"};
+    char text[LEDGER_TEXT_BYTES_MAX + 8];
+    begin();
+    struct ledger_client *client = connect_node("p");
+    memset(text, 'x', sizeof text);
+    memcpy(text + LEDGER_TEXT_BYTES_MAX - 2, "\xe2\x82\xac", 3); /* the euro sign */
+    ledger_refuse(client, RESOURCE_ROUTES, STR("public"), &version,
+                  (struct str){.data = text, .len = sizeof text}, 5);
+    flush();
+    ck_assert_ptr_nonnull(strstr(written, "xxx\"}]"));
+    ledger_disconnect(client);
+    end();
+}
+END_TEST
+
 START_TEST(an_object_called_like_a_proxy_does_not_touch_its_document)
 {
     begin();
@@ -767,6 +784,7 @@ TEST_MAIN("status", verdicts_are_written_once_and_when_they_change,
           a_refusal_is_blamed_on_the_object_that_the_text_names,
           a_refusal_that_could_be_of_too_many_objects_is_blamed_on_the_gateway,
           a_proxy_that_refuses_everything_costs_bounded_memory,
+          a_proxys_words_are_cut_between_characters,
           an_object_called_like_a_proxy_does_not_touch_its_document, a_node_cannot_name_another_key,
           a_text_names_whole_words_only,
           an_object_is_live_on_the_proxies_of_its_gateways_that_have_come_as_far,
