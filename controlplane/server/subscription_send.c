@@ -188,13 +188,19 @@ static void add_change(struct subscription *sub, struct response *response,
         response_add_removed(response, item->name);
 }
 
+/* All of set in one piece: of many small ones gRPC keeps room for as many with the connection. */
+static void add_set(struct subscription *sub, struct response *response, struct resource_set *set)
+{
+    response_add_buf(response, resource_set_bytes(set, sub->is_delta));
+    response->resource_count = set->len;
+}
+
 /* Everything the client asks for. */
 static void add_complete_state(struct subscription *sub, struct response *response)
 {
     struct resource_set *target = sub->target;
     if (sub->is_wildcard) {
-        response_add_buf(response, resource_set_bytes(target, false));
-        response->resource_count = target->len;
+        add_set(sub, response, target);
         return;
     }
     if (sub->globs.len == 0 && !sub->is_covering) {
@@ -213,14 +219,32 @@ static void add_complete_state(struct subscription *sub, struct response *respon
 static void add_diff(struct subscription *sub, struct response *response, struct set_diff *diff)
 {
     if (!diff->from) {
-        response_add_buf(response, resource_set_bytes(diff->to, sub->is_delta));
-        response->resource_count = diff->to->len;
+        add_set(sub, response, diff->to);
         return;
     }
     for (size_t i = 0; i < diff->len; i++)
         add_change(sub, response,
                    &(struct pending_item){.name = set_change_name(&diff->changes[i]),
                                           .after = diff->changes[i].after});
+}
+
+static bool has_all_of_target(const struct subscription *sub, const struct pending *pending)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < pending->len; i++)
+        count += pending->items[i].after != NULL;
+    return count > 0 && count == sub->target->len;
+}
+
+static void add_items(struct subscription *sub, struct response *response,
+                      const struct pending *pending)
+{
+    bool is_whole = has_all_of_target(sub, pending);
+    if (is_whole)
+        add_set(sub, response, sub->target);
+    for (size_t i = 0; i < pending->len; i++)
+        if (!is_whole || !pending->items[i].after)
+            add_change(sub, response, &pending->items[i]);
 }
 
 static void fill(struct subscription *sub, const struct pending *pending, struct response *response)
@@ -230,8 +254,7 @@ static void fill(struct subscription *sub, const struct pending *pending, struct
     else if (pending->diff)
         add_diff(sub, response, pending->diff);
     else
-        for (size_t i = 0; i < pending->len; i++)
-            add_change(sub, response, &pending->items[i]);
+        add_items(sub, response, pending);
 }
 
 static void remember(struct subscription *sub, const struct pending *pending, uint64_t nonce)

@@ -483,6 +483,26 @@ static char *many(int count, int changed, bool with_content)
     return text;
 }
 
+START_TEST(a_client_that_names_all_of_a_set_is_sent_it_in_one_piece)
+{
+    begin(RESOURCE_ENDPOINTS, "a=1 b=1 c=1");
+    xds_peer_ask(&peer, "c b a gone");
+    expect_sent_and_ack(&peer, "a=1 b=1 c=1 -gone");
+    ck_assert_uint_eq(peer.response.len, 1);
+    ck_assert_uint_eq(peer.response.resource_count, 3);
+    ck_assert_uint_eq(peer.response.removed_count, 1);
+    xds_peer_publish(&peer, "a=2 b=2");
+    expect_sent_and_ack(&peer, "a=2 b=2 -c");
+    ck_assert_uint_eq(peer.response.len, 1);
+    xds_peer_publish(&peer, "a=3 b=2");
+    expect_sent_and_ack(&peer, "a=3");
+    xds_peer_publish(&peer, "");
+    expect_sent_and_ack(&peer, "-a -b");
+    ck_assert_uint_eq(peer.response.len, 0);
+    end();
+}
+END_TEST
+
 START_TEST(a_client_that_names_all_of_a_set_costs_no_memory_per_name)
 {
     char *all = many(300, -1, true), *names = many(300, -1, false), *other = many(300, 7, true);
@@ -618,5 +638,6 @@ TEST_MAIN("subscription_delta", a_wildcard_gets_everything_and_then_only_changes
           case_49_a_large_change_is_split_into_responses_of_bounded_length,
           case_52_what_changes_while_a_response_is_outstanding_is_sent_once_and_latest,
           updates_are_told_apart_from_additions,
+          a_client_that_names_all_of_a_set_is_sent_it_in_one_piece,
           a_client_that_names_all_of_a_set_costs_no_memory_per_name, too_many_names_are_refused,
           a_name_with_control_characters_is_refused)
