@@ -6,6 +6,8 @@
 #ifndef TESTS_SUPPORT_TEST_H
 #define TESTS_SUPPORT_TEST_H
 
+#include "tests/support/threads.h"
+
 #include <check.h>
 #include <stdlib.h>
 
@@ -23,6 +25,14 @@
 /* A test that hangs is ended; nothing else may depend on how fast a machine is. */
 enum { TEST_TIMEOUT_S = 240 };
 
+/* A leak check follows. (Under TSan there is none, and a thread that never ends.) */
+static inline void test_end(void)
+{
+#ifndef WEIR_TSAN
+    threads_wait_until_alone();
+#endif
+}
+
 #define TEST_MAIN(name, ...)                                                                       \
     int main(void)                                                                                 \
     {                                                                                              \
@@ -30,6 +40,7 @@ enum { TEST_TIMEOUT_S = 240 };
         Suite *suite = suite_create(name);                                                         \
         TCase *tcase = tcase_create(name);                                                         \
         tcase_set_timeout(tcase, TEST_TIMEOUT_S);                                                  \
+        tcase_add_checked_fixture(tcase, NULL, test_end);                                          \
         for (size_t i = 0; i < sizeof tests / sizeof *tests; i++)                                  \
             tcase_add_test(tcase, tests[i]);                                                       \
         suite_add_tcase(suite, tcase);                                                             \
