@@ -1,7 +1,9 @@
+#include "tests/support/temp_folder.h"
 #include "tests/support/test.h"
 
 #include "controlplane/flags.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -116,8 +118,9 @@ END_TEST
 
 START_TEST(the_password_comes_from_a_file_without_its_line_end)
 {
-    char path[] = "/tmp/weir-test-XXXXXX";
-    int fd = mkstemp(path);
+    char path[64];
+    snprintf(path, sizeof path, "%s/password", temp_folder());
+    int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
     ck_assert_int_ge(fd, 0);
     ck_assert_int_eq(write(fd, "s3cret\n", 7), 7);
     close(fd);

@@ -1,6 +1,7 @@
 #include "common/io/checked_file.h"
 
 #include "common/io/file.h"
+#include "tests/support/temp_folder.h"
 #include "tests/support/test.h"
 
 #include <stdio.h>
@@ -11,13 +12,13 @@
 static const char CONTENT[] = "what \0 it holds";
 enum { CONTENT_BYTES = sizeof CONTENT, FILE_BYTES = CHECKED_FILE_HEAD_BYTES + CONTENT_BYTES };
 
-static char folder[64], path[96];
+static const char *folder;
+static char path[96];
 static struct errmsg msg;
 
 static void make_folder(void)
 {
-    snprintf(folder, sizeof folder, "/tmp/checked-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(folder));
+    folder = temp_folder();
     snprintf(path, sizeof path, "%s/file", folder);
 }
 

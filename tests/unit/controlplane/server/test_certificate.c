@@ -3,6 +3,7 @@
 #include "tests/support/loop_until.h"
 #include "tests/support/pki.h"
 #include "tests/support/rpc_rig.h"
+#include "tests/support/temp_folder.h"
 #include "tests/support/test.h"
 
 #include <stdio.h>
@@ -10,7 +11,7 @@
 
 static struct rpc_rig rig;
 static struct pki_pair ca, other_ca, first, second;
-static char folder[64], cert_path[96], key_path[96], ca_path[96];
+static char cert_path[96], key_path[96], ca_path[96];
 static struct certificate_files files = {cert_path, key_path, NULL};
 static struct errmsg msg;
 
@@ -30,8 +31,7 @@ static void write_pair(const struct pki_pair *cert, const struct pki_pair *key)
 
 static void begin(void)
 {
-    snprintf(folder, sizeof folder, "/tmp/weir-test-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(folder));
+    const char *folder = temp_folder();
     snprintf(cert_path, sizeof cert_path, "%s/cert.pem", folder);
     snprintf(key_path, sizeof key_path, "%s/key.pem", folder);
     snprintf(ca_path, sizeof ca_path, "%s/ca.pem", folder);
@@ -47,10 +47,6 @@ static void begin(void)
 static void end(void)
 {
     rpc_rig_done(&rig);
-    unlink(cert_path);
-    unlink(key_path);
-    unlink(ca_path);
-    rmdir(folder);
     pki_done(&ca);
     pki_done(&other_ca);
     pki_done(&first);

@@ -1,5 +1,6 @@
 /* The line from the source to a publication: when it runs, and when it does not any more. */
 #include "tests/support/loop_until.h"
+#include "tests/support/temp_folder.h"
 #include "tests/support/test.h"
 
 #include "common/base/buf.h"
@@ -7,7 +8,6 @@
 #include "common/io/loop.h"
 #include "controlplane/server/pipeline.h"
 
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -106,11 +106,11 @@ static void add_route(size_t number, bool has_hosts)
     buf_done(&value);
 }
 
-static const char *status_of_gateway(const char *folder)
+static const char *status_of_gateway(void)
 {
     static char text[4096];
     char path[128];
-    snprintf(path, sizeof path, "%s/gateways/public.json", folder);
+    snprintf(path, sizeof path, "%s/gateways/public.json", temp_folder());
     text[0] = '\0';
     FILE *file = fopen(path, "r");
     if (file) {
@@ -122,7 +122,8 @@ static const char *status_of_gateway(const char *folder)
 
 static bool is_told(void *arg)
 {
-    return strstr(status_of_gateway(arg),
+    (void)arg;
+    return strstr(status_of_gateway(),
                   "\"accepted\":false,\"message\":\"gateways/public: its routes "
                   "and their hosts make more than 200000 pairs; what was "
                   "there before stays\",\"is_using_last_good\":true") != NULL;
@@ -130,22 +131,16 @@ static bool is_told(void *arg)
 
 static bool is_over(void *arg)
 {
-    return strstr(status_of_gateway(arg), "\"accepted\":true,\"is_using_last_good\":false") != NULL;
-}
-
-static int remove_one(const char *path, const struct stat *status, int type, struct FTW *at)
-{
-    (void)status, (void)type, (void)at;
-    return remove(path);
+    (void)arg;
+    return strstr(status_of_gateway(), "\"accepted\":true,\"is_using_last_good\":false") != NULL;
 }
 
 START_TEST(why_a_gateway_keeps_what_it_had_stands_in_its_status)
 {
-    char folder[] = "/tmp/weir-test-XXXXXX";
-    ck_assert_ptr_nonnull(mkdtemp(folder));
     begin();
     struct source *source = source_directory_new(
-        loop, &(struct source_directory_options){.path = folder, .status_path = folder},
+        loop,
+        &(struct source_directory_options){.path = temp_folder(), .status_path = temp_folder()},
         pipeline_listener(), pipeline);
     pipeline_set_source(pipeline, source);
     add("gateways/public", "{\"listeners\":[{\"name\":\"http\",\"port\":80}]}");
@@ -153,15 +148,14 @@ START_TEST(why_a_gateway_keeps_what_it_had_stands_in_its_status)
         add_route(i, i < 5);
     pipeline_listener()->on_snapshot(pipeline, entries, entry_count, 1, false);
     pipeline_listener()->on_statuses(pipeline, NULL, 0);
-    ck_assert_msg(loop_until(loop, 20000, is_told, folder), "%s", status_of_gateway(folder));
+    ck_assert_msg(loop_until(loop, 20000, is_told, NULL), "%s", status_of_gateway());
     pipeline_listener()->on_snapshot(pipeline, entries, 1, 2, false);
-    ck_assert_msg(loop_until(loop, 20000, is_over, folder), "%s", status_of_gateway(folder));
+    ck_assert_msg(loop_until(loop, 20000, is_over, NULL), "%s", status_of_gateway());
     pipeline_set_source(pipeline, NULL);
     source_free(source);
     end();
     for (size_t i = 0; i < entry_count; i++)
         mem_free(values[i]);
-    nftw(folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 }
 END_TEST
 

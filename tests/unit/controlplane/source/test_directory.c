@@ -3,16 +3,16 @@
 #include "controlplane/source/source.h"
 #include "tests/support/loop_until.h"
 #include "tests/support/source_log.h"
+#include "tests/support/temp_folder.h"
 #include "tests/support/test.h"
 
-#include <ftw.h>
 #include <limits.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 struct world {
-    char root[64];
+    const char *root;
     struct loop *loop;
     struct source_log log;
     struct source *source;
@@ -22,8 +22,7 @@ struct world {
 
 static void world_init(struct world *world)
 {
-    *world = (struct world){.root = "/tmp/weir-directory-XXXXXX"};
-    ck_assert_ptr_nonnull(mkdtemp(world->root));
+    *world = (struct world){.root = temp_folder()};
     snprintf(world->path, sizeof world->path, "%s/policy", world->root);
     snprintf(world->status_path, sizeof world->status_path, "%s/status", world->root);
     ck_assert_int_eq(mkdir(world->path, 0755), 0);
@@ -33,12 +32,6 @@ static void world_init(struct world *world)
         .path = world->path, .status_path = world->status_path, .settle_ms = 200};
 }
 
-static int remove_one(const char *path, const struct stat *status, int kind, struct FTW *walk)
-{
-    (void)status, (void)kind, (void)walk;
-    return remove(path);
-}
-
 static void world_done(struct world *world)
 {
     if (world->source)
@@ -46,7 +39,6 @@ static void world_done(struct world *world)
     source_free(world->source);
     source_log_done(&world->log);
     loop_free(world->loop);
-    nftw(world->root, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 }
 
 static void start(struct world *world)

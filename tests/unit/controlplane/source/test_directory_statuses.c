@@ -1,13 +1,13 @@
 /* Status documents that a directory has at the start. */
 #include "common/io/file.h"
 #include "controlplane/source/directory_status.h"
+#include "tests/support/temp_folder.h"
 #include "tests/support/test.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 
-static char folder[] = "/tmp/weir-statuses-XXXXXX";
 static char told[1024]; /* "key=value;" */
 static size_t told_count, told_times;
 
@@ -28,7 +28,7 @@ static const struct source_listener listener = {.on_statuses = on_statuses};
 static void add_folder(const char *name)
 {
     char path[128];
-    snprintf(path, sizeof path, "%s/%s", folder, name);
+    snprintf(path, sizeof path, "%s/%s", temp_folder(), name);
     ck_assert_int_eq(mkdir(path, 0700), 0);
 }
 
@@ -36,13 +36,12 @@ static void add_file(const char *name, const char *text)
 {
     char path[128];
     struct errmsg msg;
-    snprintf(path, sizeof path, "%s/%s", folder, name);
+    snprintf(path, sizeof path, "%s/%s", temp_folder(), name);
     ck_assert_int_eq(file_replace(path, str_from(text), false, &msg), 0);
 }
 
 START_TEST(documents_are_found_by_kind_and_name)
 {
-    ck_assert_ptr_nonnull(mkdtemp(folder));
     add_folder("routes"), add_folder("endpoints"), add_folder("endpoints/users");
     add_folder("endpoints/users/deeper");
     add_file("routes/a.json", "1");
@@ -51,13 +50,10 @@ START_TEST(documents_are_found_by_kind_and_name)
     add_file("top.json", "of no kind");
     add_file("endpoints/users/i.json", "2");
     add_file("endpoints/users/deeper/j.json", "too deep");
-    directory_status_tell(folder, &listener, NULL);
+    directory_status_tell(temp_folder(), &listener, NULL);
     ck_assert_uint_eq(told_count, 2);
     ck_assert_ptr_nonnull(strstr(told, "routes/a=1;"));
     ck_assert_ptr_nonnull(strstr(told, "endpoints/users/i=2;"));
-    char command[128];
-    snprintf(command, sizeof command, "rm -r %s", folder);
-    ck_assert_int_eq(system(command), 0);
 }
 END_TEST
 

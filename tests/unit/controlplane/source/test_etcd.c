@@ -6,6 +6,7 @@
 #include "tests/support/loop_until.h"
 #include "tests/support/pki.h"
 #include "tests/support/source_log.h"
+#include "tests/support/temp_folder.h"
 #include "tests/support/test.h"
 
 #include <stdio.h>
@@ -402,10 +403,9 @@ static void world_init_auth(struct world *world, const char *ttl)
     *world = (struct world){0};
     struct pki_pair pair;
     pki_make_ca(&pair, "tokens");
-    char option[320], folder[] = "/tmp/weir-jwt-XXXXXX", cert[64], key[64];
-    ck_assert_ptr_nonnull(mkdtemp(folder));
-    snprintf(cert, sizeof cert, "%s/cert", folder);
-    snprintf(key, sizeof key, "%s/key", folder);
+    char option[320], cert[64], key[64];
+    snprintf(cert, sizeof cert, "%s/cert", temp_folder());
+    snprintf(key, sizeof key, "%s/key", temp_folder());
     struct errmsg msg;
     ck_assert_int_eq(file_replace(cert, str_from(pair.cert_pem), false, &msg), 0);
     ck_assert_int_eq(file_replace(key, str_from(pair.key_pem), false, &msg), 0);
@@ -421,9 +421,6 @@ static void world_init_auth(struct world *world, const char *ttl)
     etcdctl(world, "user add gateway:secret");
     etcdctl(world, "user grant-role gateway gateway");
     etcdctl(world, "auth enable");
-    unlink(cert);
-    unlink(key);
-    rmdir(folder);
     world_init_gateway(world);
 }
 
@@ -525,10 +522,9 @@ START_TEST(etcd_over_mutual_tls)
     pki_make_ca(&ca, "etcd CA");
     pki_make_leaf(&server, &ca, "etcd", "IP:127.0.0.1,DNS:localhost");
     pki_make_leaf(&client, &ca, "gateway", "DNS:gateway.test");
-    char folder[] = "/tmp/weir-tls-XXXXXX", paths[5][128];
-    ck_assert_ptr_nonnull(mkdtemp(folder));
+    char paths[5][128];
     struct world files = {0};
-    snprintf(files.etcd.directory, sizeof files.etcd.directory, "%s", folder);
+    snprintf(files.etcd.directory, sizeof files.etcd.directory, "%s", temp_folder());
     write_file(&files, "ca", ca.cert_pem, paths[0]);
     write_file(&files, "server", server.cert_pem, paths[1]);
     write_file(&files, "server-key", server.key_pem, paths[2]);
@@ -548,9 +544,6 @@ START_TEST(etcd_over_mutual_tls)
     world.options.key_file = paths[4];
     start_synced(&world);
     world_done(&world);
-    for (size_t i = 0; i < 5; i++)
-        unlink(paths[i]);
-    rmdir(folder);
     pki_done(&ca);
     pki_done(&server);
     pki_done(&client);

@@ -3,6 +3,7 @@
 #include "common/io/checked_file.h"
 #include "controlplane/source/last_good.h"
 #include "tests/support/loop_until.h"
+#include "tests/support/temp_folder.h"
 #include "tests/support/test.h"
 
 #include <stdio.h>
@@ -153,9 +154,8 @@ static bool is_written(void *arg)
 
 START_TEST(the_writer_replaces_the_file_and_reports_failures)
 {
-    char folder[] = "/tmp/weir-copy-XXXXXX", path[64];
-    ck_assert_ptr_nonnull(mkdtemp(folder));
-    snprintf(path, sizeof path, "%s/copy", folder);
+    char path[64];
+    snprintf(path, sizeof path, "%s/copy", temp_folder());
     struct loop *loop = loop_new();
     last_good_writer_init(&test.writer, loop, path, on_written);
     struct buf bytes = encoded_file(), read_back;
@@ -173,7 +173,7 @@ START_TEST(the_writer_replaces_the_file_and_reports_failures)
     buf_done(&read_back);
 
     unlink(path);
-    rmdir(folder);
+    rmdir(temp_folder());
     test.written = 0;
     bytes = encoded_file();
     last_good_writer_write(&test.writer, &bytes);
@@ -186,9 +186,8 @@ END_TEST
 
 START_TEST(the_writer_can_go_while_it_writes)
 {
-    char folder[] = "/tmp/weir-copy-XXXXXX", path[64];
-    ck_assert_ptr_nonnull(mkdtemp(folder));
-    snprintf(path, sizeof path, "%s/copy", folder);
+    char path[64];
+    snprintf(path, sizeof path, "%s/copy", temp_folder());
     struct loop *loop = loop_new();
     struct last_good_writer *writer = MEM_NEW(struct last_good_writer);
     last_good_writer_init(writer, loop, path, on_written);
@@ -201,7 +200,7 @@ START_TEST(the_writer_can_go_while_it_writes)
     loop_free(loop);
     ck_assert_uint_eq(test.written, 0);
     unlink(path);
-    rmdir(folder);
+    rmdir(temp_folder());
 }
 END_TEST
 

@@ -1,3 +1,5 @@
+/* What is told of objects and proxies. One file: every test drives the same status by the same few
+ * steps, and reads the documents that come out. */
 #include "tests/support/test.h"
 
 #include "common/base/clock.h"

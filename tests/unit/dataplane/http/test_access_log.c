@@ -1,5 +1,6 @@
 #include "dataplane/http/access_log.h"
 #include "tests/support/fake_stream.h"
+#include "tests/support/temp_folder.h"
 #include "tests/support/test.h"
 
 #include <pthread.h>
@@ -12,12 +13,12 @@
 static struct fake_load load;
 static struct fake_stream fake;
 static struct access_log_writer *writer;
-static char path[] = "/tmp/access_log_test.XXXXXX";
+static char path[64];
 static struct access_log_config *configs[4];
 
 static void setup(uint32_t workers)
 {
-    close(mkstemp(path));
+    snprintf(path, sizeof path, "%s/log", temp_folder());
     fake_load_init(&load);
     fake_stream_init(&fake);
     writer = access_log_writer_new(workers);

@@ -1,6 +1,7 @@
 #include "dataplane/listener/listener.h"
 
 #include "tests/support/proxy_rig.h"
+#include "tests/support/temp_folder.h"
 #include "tests/support/test.h"
 
 #include <arpa/inet.h>
@@ -133,9 +134,7 @@ END_TEST
 START_TEST(a_unix_socket_is_shared_by_all_workers_and_a_stale_one_replaced)
 {
     struct address address = {.path = {.sun_family = AF_UNIX}, .len = sizeof address.path};
-    char folder[] = "/tmp/weir-test-XXXXXX";
-    ck_assert_ptr_nonnull(mkdtemp(folder));
-    int len = snprintf(address.path.sun_path, sizeof address.path.sun_path, "%s/s", folder);
+    int len = snprintf(address.path.sun_path, sizeof address.path.sun_path, "%s/s", temp_folder());
     ck_assert_int_gt(len, 0);
     int fds[3], other;
     uint16_t port = 1;
@@ -149,8 +148,6 @@ START_TEST(a_unix_socket_is_shared_by_all_workers_and_a_stale_one_replaced)
         for (int i = 0; i < 3; i++)
             close(fds[i]); /* and the path stays behind */
     }
-    unlink(address.path.sun_path);
-    rmdir(folder);
 }
 END_TEST
 
@@ -158,17 +155,13 @@ END_TEST
 START_TEST(a_file_in_the_place_of_a_unix_socket_stays)
 {
     struct address address = {.path = {.sun_family = AF_UNIX}, .len = sizeof address.path};
-    char folder[] = "/tmp/weir-test-XXXXXX";
-    ck_assert_ptr_nonnull(mkdtemp(folder));
-    int len = snprintf(address.path.sun_path, sizeof address.path.sun_path, "%s/f", folder);
+    int len = snprintf(address.path.sun_path, sizeof address.path.sun_path, "%s/f", temp_folder());
     ck_assert_int_gt(len, 0);
     close(open(address.path.sun_path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
     int fd;
     uint16_t port;
     ck_assert_int_eq(listener_open_sockets(&address, 0, false, 1, &fd, &port), ERR_EXISTS);
     ck_assert_int_eq(access(address.path.sun_path, F_OK), 0);
-    unlink(address.path.sun_path);
-    rmdir(folder);
 }
 END_TEST
 

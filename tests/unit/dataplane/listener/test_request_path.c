@@ -1,4 +1,5 @@
-/* A request on its whole way: listener, stream, router, upstream, and back. */
+/* A request on its whole way: listener, stream, router, upstream, and back. One file: every test is
+ * one way along the same line, over the same scene. */
 #include "tests/support/proxy_rig.h"
 #include "tests/support/test.h"
 

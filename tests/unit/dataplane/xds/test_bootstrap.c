@@ -1,9 +1,11 @@
 #include "dataplane/xds/bootstrap.h"
 
 #include "tests/support/loop_until.h"
+#include "tests/support/temp_folder.h"
 #include "tests/support/test.h"
 #include "tests/support/xds_rig.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -157,8 +159,9 @@ END_TEST
 
 START_TEST(the_ads_server_can_have_tls)
 {
-    char ca[] = "/tmp/bootstrap-ca-XXXXXX";
-    int fd = mkstemp(ca);
+    char ca[64];
+    snprintf(ca, sizeof ca, "%s/ca", temp_folder());
+    int fd = open(ca, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
     ck_assert_int_eq(write(fd, "PEM", 3), 3);
     close(fd);
     xds_rig_init(&rig);
